@@ -1,0 +1,163 @@
+/*
+ * Looking into small JSON texts that json_scan() has accepted: children one by one, a member by its
+ * path, literals decoded. There is no tree; every call walks the text it is given. On text that is
+ * not valid the results mean nothing, but no byte outside the view is read and every walk ends.
+ */
+#include "json/scan.h"
+#include "json/scan_int.h"
+#include <errno.h>
+
+static size_t skip_space(struct str s, size_t at)
+{
+    while (at < s.n && is_space((uint8_t)s.p[at]))
+        at++;
+    return at;
+}
+
+/* at stands at an opening quote; returns the offset behind the closing one. */
+static size_t skip_string(struct str s, size_t at)
+{
+    for (at++; at < s.n; at++) {
+        if (s.p[at] == '"')
+            return at + 1;
+        if (s.p[at] == '\\')
+            at++;
+    }
+    return s.n;
+}
+
+static size_t skip_container(struct str s, size_t at)
+{
+    size_t depth = 0;
+    while (at < s.n) {
+        char c = s.p[at];
+        if (c == '"') {
+            at = skip_string(s, at);
+            continue;
+        }
+        at++;
+        if (c == '{' || c == '[')
+            depth++;
+        else if ((c == '}' || c == ']') && --depth == 0)
+            break;
+    }
+    return at;
+}
+
+static size_t skip_value(struct str s, size_t at)
+{
+    if (at < s.n && s.p[at] == '"')
+        return skip_string(s, at);
+    if (at < s.n && (s.p[at] == '{' || s.p[at] == '['))
+        return skip_container(s, at);
+    while (at < s.n && !is_space((uint8_t)s.p[at]) && s.p[at] != ',' && s.p[at] != '}' &&
+           s.p[at] != ']')
+        at++;
+    return at;
+}
+
+/* Reads a member's name at *at and leaves *at at its value. */
+static bool next_key(struct str c, size_t *at, struct str *ret_key)
+{
+    if (c.p[*at] != '"')
+        return false;
+    size_t behind = skip_string(c, *at);
+    if (behind < *at + 2)
+        return false;
+    *ret_key = str_at(c.p + *at + 1, behind - *at - 2);
+    *at = skip_space(c, behind);
+    if (*at == c.n || c.p[*at] != ':')
+        return false;
+    *at = skip_space(c, *at + 1);
+    return true;
+}
+
+bool json_next(struct str container, size_t *at, struct str *ret_key, struct str *ret_value)
+{
+    struct str c = container;
+    size_t inside = json_inside(c), i = skip_space(c, *at);
+    if (i < c.n && c.p[i] == ',')
+        i = skip_space(c, i + 1);
+    *ret_key = STR_NONE;
+    *ret_value = STR_NONE;
+    *at = i;
+    if (inside == 0 || i >= c.n || c.p[i] == ']' || c.p[i] == '}')
+        return false;
+    if (c.p[inside - 1] == '{' && !next_key(c, &i, ret_key))
+        return false;
+    size_t end = skip_value(c, i);
+    if (end == i)
+        return false;
+    *ret_value = str_at(c.p + i, end - i);
+    *at = end;
+    return true;
+}
+
+static struct str find_member(struct str object, struct str name)
+{
+    struct str key, value;
+    size_t at = json_inside(object);
+    if (at == 0 || object.p[at - 1] != '{')
+        return STR_NONE;
+    while (json_next(object, &at, &key, &value)) {
+        bool escaped = key.n && memchr(key.p, '\\', key.n);
+        if (escaped ? escaped_eq(key, name) : str_eq(key, name))
+            return value;
+    }
+    return STR_NONE;
+}
+
+struct str json_find(struct str object, struct str path)
+{
+    while (object.p) {
+        const char *dot = path.n ? memchr(path.p, '.', path.n) : NULL;
+        size_t n = dot ? (size_t)(dot - path.p) : path.n;
+        object = find_member(object, str_at(path.p, n));
+        if (!dot)
+            break;
+        path = str_at(dot + 1, path.n - n - 1);
+    }
+    return object;
+}
+
+ptrdiff_t json_unescape(struct str literal, char *out)
+{
+    const uint8_t *p = (const uint8_t *)literal.p, *end = p + literal.n;
+    uint8_t *q = (uint8_t *)out;
+    if (literal.n < 2 || p[0] != '"' || end[-1] != '"')
+        return -EINVAL;
+    p++;
+    end--;
+    while (p < end) {
+        if (*p == '"')
+            return -EINVAL;
+        if (*p != '\\') {
+            *q++ = *p++;
+            continue;
+        }
+        int32_t c = escape_decode(p, end, &p);
+        if (c < 0)
+            return -EINVAL;
+        uint8_t utf8[4];
+        unsigned n = utf8_encode((uint32_t)c, utf8);
+        memcpy(q, utf8, n);
+        q += n;
+    }
+    return q - (uint8_t *)out;
+}
+
+int json_u64(struct str literal, uint64_t *ret)
+{
+    for (size_t i = 0; i < literal.n; i++)
+        if (literal.p[i] < '0' || literal.p[i] > '9')
+            return -EINVAL;
+    if (literal.n == 0 || (literal.n > 1 && literal.p[0] == '0'))
+        return -EINVAL;
+    uint64_t v = 0;
+    for (size_t i = 0; i < literal.n; i++)
+        if (__builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(literal.p[i] - '0'), &v))
+            return -ERANGE;
+    *ret = v;
+    return 0;
+}

@@ -1,0 +1,253 @@
+/*
+ * Wanted members: where their spans lie, what counts as a duplicate, names written with escapes.
+ */
+#include "base/macros.h"
+#include "base/tap.h"
+#include "json/scan.h"
+#include <errno.h>
+#include <stdio.h>
+
+enum { MODEL, USAGE, PROMPT, LIST, USER, N };
+
+static const struct json_want wants[] = {
+    [MODEL] = {STR_INIT("model")},
+    [USAGE] = {STR_INIT("options.include_usage")},
+    [PROMPT] = {STR_INIT("options.a")},
+    [LIST] = {STR_INIT("messages")},
+    [USER] = {STR_INIT("user")},
+};
+
+static struct json_span spans[N];
+
+static bool scan(struct str text)
+{
+    struct json_error err;
+    enum json_type top;
+    return json_scan(text, wants, spans, N, &top, &err) == 0;
+}
+
+static struct str key_of(struct str text, const struct json_span *s)
+{
+    return str_at(text.p + s->key, strcspn(text.p + s->key + 1, "\"") + 2);
+}
+
+static void test_spans(void)
+{
+    struct str text =
+        STR(" { \"model\" : \"gpt\" ,\"messages\":[1,{\"model\":2},[3,4]],"
+            "\"options\":{\"x\":{\"include_usage\":1},\"include_usage\": true }, \"z\":0}");
+    CHECK(scan(text));
+    CHECK_EQ(spans[MODEL].type, JSON_STRING);
+    CHECK_STR(json_span_text(text, &spans[MODEL]), STR("\"gpt\""));
+    CHECK_STR(key_of(text, &spans[MODEL]), STR("\"model\""));
+    CHECK(!spans[MODEL].escaped && !spans[MODEL].duplicate);
+    CHECK_EQ(spans[LIST].type, JSON_ARRAY);
+    CHECK_EQ(spans[LIST].items, 3);
+    CHECK_STR(json_span_text(text, &spans[LIST]), STR("[1,{\"model\":2},[3,4]]"));
+    CHECK_EQ(spans[USAGE].type, JSON_TRUE);
+    CHECK_STR(json_span_text(text, &spans[USAGE]), STR("true"));
+    CHECK_STR(key_of(text, &spans[USAGE]), STR("\"include_usage\""));
+    CHECK_EQ(spans[USER].type, JSON_NONE);
+    CHECK_EQ(spans[PROMPT].type, JSON_NONE);
+    CHECK(!spans[USER].duplicate);
+}
+
+static void test_types_and_items(void)
+{
+    static const struct {
+        struct str text, value;
+        enum json_type type;
+        uint32_t items;
+    } cases[] = {
+        {STR_INIT("{\"user\":null}"), STR_INIT("null"), JSON_NULL, 0},
+        {STR_INIT("{\"user\":false }"), STR_INIT("false"), JSON_FALSE, 0},
+        {STR_INIT("{\"user\": -1.5e7,\"a\":1}"), STR_INIT("-1.5e7"), JSON_NUMBER, 0},
+        {STR_INIT("{\"user\":12}"), STR_INIT("12"), JSON_NUMBER, 0},
+        {STR_INIT("{\"user\":\"\"}"), STR_INIT("\"\""), JSON_STRING, 0},
+        {STR_INIT("{\"user\":[]}"), STR_INIT("[]"), JSON_ARRAY, 0},
+        {STR_INIT("{\"user\":[ ]}"), STR_INIT("[ ]"), JSON_ARRAY, 0},
+        {STR_INIT("{\"user\":[[1,2,3]]}"), STR_INIT("[[1,2,3]]"), JSON_ARRAY, 1},
+        {STR_INIT("{\"user\":[[],{},[],1]}"), STR_INIT("[[],{},[],1]"), JSON_ARRAY, 4},
+        {STR_INIT("{\"user\":{}}"), STR_INIT("{}"), JSON_OBJECT, 0},
+        {STR_INIT("{\"user\":{\"a\":[1,2],\"b\":{}}}"), STR_INIT("{\"a\":[1,2],\"b\":{}}"),
+            JSON_OBJECT, 2},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CHECK(scan(cases[i].text));
+        CHECK_EQ(spans[USER].type, cases[i].type);
+        CHECK_STR(json_span_text(cases[i].text, &spans[USER]), cases[i].value);
+        CHECK_EQ(spans[USER].items, cases[i].items);
+    }
+}
+
+static void test_escaped_value(void)
+{
+    CHECK(scan(STR("{\"model\":\"a\\nb\",\"user\":\"plain\"}")));
+    CHECK(spans[MODEL].escaped);
+    CHECK(!spans[USER].escaped);
+    /* Only the value's own escapes count: not its key's, not those inside a container. */
+    CHECK(scan(STR("{\"m\\u006fdel\":\"plain\",\"user\":[\"\\n\"],\"messages\":1}")));
+    CHECK_EQ(spans[MODEL].type, JSON_STRING);
+    CHECK(!spans[MODEL].escaped);
+    CHECK(!spans[USER].escaped);
+    CHECK(!spans[LIST].escaped);
+}
+
+static void test_only_the_watched_levels(void)
+{
+    CHECK(scan(STR("{\"a\":{\"model\":1,\"b\":{\"include_usage\":2}},\"include_usage\":3,"
+                   "\"x\":[{\"options\":{\"include_usage\":4}}],\"options.include_usage\":5}")));
+    for (int i = 0; i < N; i++)
+        CHECK_EQ(spans[i].type, JSON_NONE);
+    CHECK(scan(STR("[{\"model\":1,\"options\":{\"a\":2}}]")));
+    for (int i = 0; i < N; i++)
+        CHECK_EQ(spans[i].type, JSON_NONE);
+    CHECK(scan(STR("{\"options\":[{\"a\":1}],\"b\":{\"a\":2}}")));
+    CHECK_EQ(spans[PROMPT].type, JSON_NONE);
+    CHECK(scan(STR("{\"options\":3,\"b\":{\"a\":2}}")));
+    CHECK_EQ(spans[PROMPT].type, JSON_NONE);
+    CHECK(scan(STR("\"model\"")));
+    CHECK_EQ(spans[MODEL].type, JSON_NONE);
+}
+
+static void test_duplicates(void)
+{
+    struct str text = STR("{\"model\":\"first\",\"user\":1,\"model\":\"second\"}");
+    CHECK(scan(text));
+    CHECK(spans[MODEL].duplicate);
+    CHECK_STR(json_span_text(text, &spans[MODEL]), STR("\"first\""));
+    CHECK(!spans[USER].duplicate);
+
+    CHECK(scan(STR("{\"model\":1,\"mod\\u0065l\":2}")));
+    CHECK(spans[MODEL].duplicate);
+    CHECK(scan(STR("{\"model\":null,\"model\":null,\"model\":null}")));
+    CHECK(spans[MODEL].duplicate);
+
+    text = STR("{\"options\":{\"a\":1,\"a\":{\"a\":2},\"include_usage\":3}}");
+    CHECK(scan(text));
+    CHECK(spans[PROMPT].duplicate);
+    CHECK_STR(json_span_text(text, &spans[PROMPT]), STR("1"));
+    CHECK(!spans[USAGE].duplicate);
+    CHECK_STR(json_span_text(text, &spans[USAGE]), STR("3"));
+
+    CHECK(scan(STR("{\"user\":{\"user\":1},\"x\":{\"user\":1}}")));
+    CHECK(!spans[USER].duplicate);
+}
+
+static void test_duplicate_parents(void)
+{
+    struct str text = STR("{\"options\":{\"a\":1},\"options\":{\"include_usage\":2}}");
+    CHECK(scan(text));
+    CHECK(spans[PROMPT].duplicate && spans[USAGE].duplicate);
+    CHECK_STR(json_span_text(text, &spans[PROMPT]), STR("1"));
+    CHECK_STR(json_span_text(text, &spans[USAGE]), STR("2"));
+    CHECK(scan(STR("{\"options\":1,\"options\":2}")));
+    CHECK(spans[PROMPT].duplicate && spans[USAGE].duplicate);
+    CHECK_EQ(spans[PROMPT].type, JSON_NONE);
+    CHECK(!spans[MODEL].duplicate);
+}
+
+static void test_escaped_keys(void)
+{
+    static const struct {
+        struct str key;
+        bool same;
+    } keys[] = {
+        {STR_INIT("model"), true},
+        {STR_INIT("\\u006dodel"), true},
+        {STR_INIT("\\u006D\\u006f\\u0064\\u0065\\u006C"), true},
+        {STR_INIT("mode\\u006c"), true},
+        {STR_INIT("mode"), false},
+        {STR_INIT("mode\\u006c\\u0000"), false},
+        {STR_INIT("mode\\\\u006c"), false},
+        {STR_INIT("mode\\n"), false},
+        {STR_INIT("\\nmodel"), false},
+        {STR_INIT("\\ud83dodel"), false},
+        {STR_INIT("Model"), false},
+        {STR_INIT(""), false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        char text[128];
+        int n = snprintf(text, sizeof(text), "{\"x\":0,\"" STR_FMT "\":1}", STR_ARG(keys[i].key));
+        CHECK(scan(str_at(text, (size_t)n)));
+        CHECK_EQ(spans[MODEL].type != JSON_NONE, keys[i].same);
+    }
+    struct str text = STR("{\"\\u006fptions\":{\"\\u0061\":7}}");
+    CHECK(scan(text));
+    CHECK_STR(json_span_text(text, &spans[PROMPT]), STR("7"));
+    CHECK_EQ(text.p[spans[PROMPT].key], '"');
+}
+
+/* One name wanted twice, as a member and as a parent, and names beside the usual lengths. */
+static void test_odd_wants(void)
+{
+    char longest[200];
+    memset(longest, 'k', sizeof(longest));
+    const struct json_want odd[] = {{STR("a")}, {STR("a.b")}, {STR("a")}, {STR("")}, {STR(".")},
+        {str_at(longest, 64)}, {str_at(longest, 199)}, {STR("\xf0\x9f\x98\x80")}};
+    struct json_span got[ARRAY_LEN(odd)];
+    char text[700];
+    int n = snprintf(text, sizeof(text),
+        "{\"a\":{\"b\":1,\"\":5},\"\":{\"\":2},\"%.*s\":3,\"%.*s\":4,\"\\ud83d\\ude00\":6}", 64,
+        longest, 199, longest);
+    struct str all = str_at(text, (size_t)n);
+    enum json_type top;
+    struct json_error err;
+    CHECK_EQ(json_scan(all, odd, got, ARRAY_LEN(odd), &top, &err), 0);
+    CHECK_STR(json_span_text(all, &got[0]), STR("{\"b\":1,\"\":5}"));
+    CHECK_STR(json_span_text(all, &got[1]), STR("1"));
+    CHECK_STR(json_span_text(all, &got[2]), STR("{\"b\":1,\"\":5}"));
+    CHECK_STR(json_span_text(all, &got[3]), STR("{\"\":2}"));
+    CHECK_STR(json_span_text(all, &got[4]), STR("2"));
+    CHECK_STR(json_span_text(all, &got[5]), STR("3"));
+    CHECK_STR(json_span_text(all, &got[6]), STR("4"));
+    CHECK_STR(json_span_text(all, &got[7]), STR("6"));
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++)
+        CHECK(!got[i].duplicate);
+}
+
+static void test_most_wants(void)
+{
+    char text[JSON_MAX_WANTS * 8 + 2], paths[JSON_MAX_WANTS][4];
+    struct json_want many[JSON_MAX_WANTS];
+    struct json_span got[JSON_MAX_WANTS];
+    size_t n = 0;
+    text[n++] = '{';
+    for (unsigned i = 0; i < JSON_MAX_WANTS; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "k%02u", i);
+        many[i].path = str_at(paths[i], 3);
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "\"k%02u\":%u,", i, i % 10);
+    }
+    text[n - 1] = '}';
+    enum json_type top;
+    struct json_error err;
+    CHECK_EQ(json_scan(str_at(text, n), many, got, JSON_MAX_WANTS, &top, &err), 0);
+    for (unsigned i = 0; i < JSON_MAX_WANTS; i++) {
+        CHECK_EQ(got[i].type, JSON_NUMBER);
+        CHECK_EQ(text[got[i].value], '0' + (int)(i % 10));
+        CHECK_EQ(got[i].end, got[i].value + 1);
+    }
+}
+
+static void test_fault_clears_spans(void)
+{
+    memset(spans, 0xff, sizeof(spans));
+    CHECK(!scan(STR("{\"model\":\"a\",\"user\":1,}")));
+    for (int i = 0; i < N; i++)
+        CHECK(spans[i].type == JSON_NONE && !spans[i].duplicate && spans[i].end == 0);
+}
+
+int main(void)
+{
+    TAP_RUN(test_spans);
+    TAP_RUN(test_types_and_items);
+    TAP_RUN(test_escaped_value);
+    TAP_RUN(test_only_the_watched_levels);
+    TAP_RUN(test_duplicates);
+    TAP_RUN(test_duplicate_parents);
+    TAP_RUN(test_escaped_keys);
+    TAP_RUN(test_odd_wants);
+    TAP_RUN(test_most_wants);
+    TAP_RUN(test_fault_clears_spans);
+    return tap_done();
+}
