@@ -63,7 +63,7 @@ static int buf_room(struct buf *b, size_t more)
     return b->err = buf_reserve(b, more);
 }
 
-int buf_add(struct buf *b, const void *p, size_t n)
+int buf_add_slow(struct buf *b, const void *p, size_t n)
 {
     int r = buf_room(b, n);
 
@@ -71,21 +71,6 @@ int buf_add(struct buf *b, const void *p, size_t n)
         return r;
     memcpy(b->p + b->n, p, n);
     b->n += n;
-    return 0;
-}
-
-int buf_addstr(struct buf *b, struct str s)
-{
-    return buf_add(b, s.p, s.n);
-}
-
-int buf_addc(struct buf *b, char c)
-{
-    int r = buf_room(b, 1);
-
-    if (r < 0)
-        return r;
-    b->p[b->n++] = c;
     return 0;
 }
 

@@ -22,9 +22,28 @@ void buf_init(struct buf *b, size_t max);
 void buf_free(struct buf *b); /* also for _cleanup_; leaves the buffer empty and usable */
 void buf_clear(struct buf *b);
 int buf_reserve(struct buf *b, size_t more); /* room for more bytes behind n */
-int buf_add(struct buf *b, const void *p, size_t n);
-int buf_addstr(struct buf *b, struct str s);
-int buf_addc(struct buf *b, char c);
+int buf_add_slow(struct buf *b, const void *p, size_t n); /* buf_add() where room must be made */
+
+static inline int buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (unlikely(b->err || n > b->cap - b->n))
+        return buf_add_slow(b, p, n);
+    if (n)
+        memcpy(b->p + b->n, p, n);
+    b->n += n;
+    return 0;
+}
+
+static inline int buf_addstr(struct buf *b, struct str s)
+{
+    return buf_add(b, s.p, s.n);
+}
+
+static inline int buf_addc(struct buf *b, char c)
+{
+    return buf_add(b, &c, 1);
+}
+
 int buf_printf(struct buf *b, const char *fmt, ...) _printf_(2, 3);
 int buf_addu64(struct buf *b, uint64_t v);
 /* The JSON string literal of s with its quotes; invalid UTF-8 becomes U+FFFD. */

@@ -25,10 +25,11 @@ static inline int oracle_hex4(const char *p, const char *end)
         return -1;
     int v = 0;
     for (int i = 2; i < 6; i++) {
-        const char *digits = "0123456789abcdef", *d = p[i] ? strchr(digits, p[i] | 0x20) : NULL;
+        const char *digits = "0123456789abcdefABCDEF", *d = p[i] ? strchr(digits, p[i]) : NULL;
         if (!d)
             return -1;
-        v = v * 16 + (int)(d - digits);
+        int digit = (int)(d - digits);
+        v = v * 16 + (digit < 16 ? digit : digit - 6);
     }
     return v;
 }

@@ -44,12 +44,34 @@ static struct plain_ip plain(const struct net_addr *a)
 
 /* --- text ------------------------------------------------------------------------------------- */
 
+/* Decimal digits without printf: every call's log line has an address. */
+static char *put_number(char *out, unsigned v)
+{
+    char digits[10];
+    int n = 0;
+    do
+        digits[n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    while (n)
+        *out++ = digits[--n];
+    return out;
+}
+
+static void put_in4(const struct sockaddr_in *a, char *out)
+{
+    const uint8_t *b = (const uint8_t *)&a->sin_addr;
+    for (int i = 0; i < 4; i++) {
+        out = put_number(out, b[i]);
+        *out++ = i < 3 ? '.' : ':';
+    }
+    *put_number(out, ntohs(a->sin_port)) = 0;
+}
+
 void net_addr_text(const struct net_addr *a, char out[static 64])
 {
     char ip[INET6_ADDRSTRLEN] = "?";
     if (a->sa.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &a->in4.sin_addr, ip, sizeof(ip));
-        snprintf(out, 64, "%s:%u", ip, ntohs(a->in4.sin_port));
+        put_in4(&a->in4, out);
     } else if (a->sa.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &a->in6.sin6_addr, ip, sizeof(ip));
         snprintf(out, 64, "[%s]:%u", ip, ntohs(a->in6.sin6_port));
