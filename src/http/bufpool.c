@@ -1,0 +1,108 @@
+/*
+ * Free lists of blocks by size class. A free block's first bytes hold the list link.
+ */
+#include "http/bufpool.h"
+#include "http/thread.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOL_ASAN 1
+#endif
+#endif
+
+#ifdef POOL_ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n)   __asan_poison_memory_region((p), (n))
+#define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
+#else
+#define POISON(p, n)   ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
+#endif
+
+struct block_free {
+    struct block_free *next;
+};
+
+static const size_t class_size[BLOCK_CLASSES] = {
+    256, BLOCK_OBJECT, KIB, BLOCK_SMALL, BLOCK_LARGE, 64 * KIB};
+/* At most 4 MiB lie idle per thread. */
+static const unsigned class_keep[BLOCK_CLASSES] = {1024, 1024, 512, 256, 64, 8};
+
+static int class_of(size_t n)
+{
+    for (int i = 0; i < BLOCK_CLASSES; i++)
+        if (n <= class_size[i])
+            return i;
+    return -1;
+}
+
+static char *class_pop(struct bufpool *pool, int cls)
+{
+    struct block_free *f = pool->head[cls];
+    if (f == NULL)
+        return malloc(class_size[cls]);
+    UNPOISON(f, class_size[cls]);
+    pool->head[cls] = f->next;
+    pool->n[cls]--;
+    return (char *)f;
+}
+
+int block_take(struct block *b, size_t n)
+{
+    must(b->p == NULL);
+    struct bufpool *pool = &http_thread()->blocks;
+    int cls = class_of(n);
+    size_t cap = cls < 0 ? n : class_size[cls];
+    char *p = cls < 0 ? malloc(n) : class_pop(pool, cls);
+    if (p == NULL)
+        return -ENOMEM;
+    pool->out += cap;
+    *b = (struct block){p, cap};
+    return 0;
+}
+
+void block_give(struct block *b)
+{
+    if (b->p == NULL)
+        return;
+    struct bufpool *pool = &http_thread()->blocks;
+    int cls = class_of(b->cap);
+    pool->out -= b->cap;
+    if (cls < 0 || pool->n[cls] >= class_keep[cls]) {
+        free(b->p);
+    } else {
+        struct block_free *f = (struct block_free *)(void *)b->p;
+        f->next = pool->head[cls];
+        pool->head[cls] = f;
+        pool->n[cls]++;
+        POISON(f, class_size[cls]);
+    }
+    *b = (struct block){0};
+}
+
+void *cell_take(size_t size)
+{
+    struct block b = {0};
+    if (block_take(&b, size) < 0)
+        return NULL;
+    return memset(b.p, 0, size);
+}
+
+void cell_give(void *p, size_t size)
+{
+    int cls = class_of(size);
+    struct block b = {p, cls < 0 ? size : class_size[cls]};
+    block_give(&b);
+}
+
+void bufpool_clear(struct bufpool *pool)
+{
+    for (int i = 0; i < BLOCK_CLASSES; i++)
+        while (pool->head[i] != NULL)
+            free(class_pop(pool, i));
+}
