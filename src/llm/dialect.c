@@ -1,0 +1,204 @@
+/* Errors in each dialect. See llm/dialect.h. */
+#include "llm/dialect.h"
+
+static const struct str names[DIALECTS] = {
+    [DIALECT_OPENAI] = STR_INIT("openai"),
+    [DIALECT_ANTHROPIC] = STR_INIT("anthropic"),
+    [DIALECT_GEMINI] = STR_INIT("gemini"),
+    [DIALECT_COHERE] = STR_INIT("cohere"),
+    [DIALECT_BEDROCK] = STR_INIT("bedrock"),
+    [DIALECT_REPLICATE] = STR_INIT("replicate"),
+    [DIALECT_DEEPGRAM] = STR_INIT("deepgram"),
+};
+
+struct str dialect_name(enum dialect d)
+{
+    return names[d];
+}
+
+static struct str openai_type(int status)
+{
+    switch (status) {
+    case 401:
+        return STR("authentication_error");
+    case 403:
+        return STR("permission_error");
+    case 429:
+        return STR("rate_limit_error");
+    }
+    return status >= 500 ? STR("server_error") : STR("invalid_request_error");
+}
+
+static struct str anthropic_type(int status)
+{
+    switch (status) {
+    case 401:
+        return STR("authentication_error");
+    case 402:
+        return STR("billing_error");
+    case 403:
+        return STR("permission_error");
+    case 404:
+        return STR("not_found_error");
+    case 413:
+        return STR("request_too_large");
+    case 429:
+        return STR("rate_limit_error");
+    case 503:
+    case 529:
+        return STR("overloaded_error");
+    case 504:
+        return STR("timeout_error");
+    }
+    return status >= 500 ? STR("api_error") : STR("invalid_request_error");
+}
+
+/* google.rpc.Code names by HTTP status. */
+static struct str gemini_type(int status)
+{
+    switch (status) {
+    case 401:
+        return STR("UNAUTHENTICATED");
+    case 403:
+        return STR("PERMISSION_DENIED");
+    case 404:
+        return STR("NOT_FOUND");
+    case 409:
+        return STR("ABORTED");
+    case 429:
+        return STR("RESOURCE_EXHAUSTED");
+    case 499:
+        return STR("CANCELLED");
+    case 501:
+        return STR("UNIMPLEMENTED");
+    case 503:
+        return STR("UNAVAILABLE");
+    case 504:
+        return STR("DEADLINE_EXCEEDED");
+    }
+    return status >= 500 ? STR("INTERNAL") : STR("INVALID_ARGUMENT");
+}
+
+struct str dialect_error_type(enum dialect d, int status)
+{
+    switch (d) {
+    case DIALECT_ANTHROPIC:
+        return anthropic_type(status);
+    case DIALECT_GEMINI:
+        return gemini_type(status);
+    default:
+        return openai_type(status);
+    }
+}
+
+/* The message with its hint as one JSON string. */
+static void put_message(const struct error *e, struct buf *out)
+{
+    _cleanup_(buf_free) struct buf text = {0};
+
+    buf_init(&text, 8192);
+    buf_addstr(&text, e->message.n ? e->message : STR("internal error"));
+    if (e->hint.n) {
+        buf_addc(&text, ' ');
+        buf_addstr(&text, e->hint);
+    }
+    buf_addjson(out, buf_str(&text));
+}
+
+static void put_or_null(struct buf *out, struct str s)
+{
+    if (s.n)
+        buf_addjson(out, s);
+    else
+        buf_addstr(out, STR("null"));
+}
+
+/* The members of OpenAI's error object without its braces. */
+static void put_openai_members(const struct error *e, struct buf *out)
+{
+    buf_addstr(out, STR("\"message\":"));
+    put_message(e, out);
+    buf_addstr(out, STR(",\"type\":"));
+    buf_addjson(out, e->type.n ? e->type : openai_type(e->status));
+    buf_addstr(out, STR(",\"param\":"));
+    put_or_null(out, e->param);
+    buf_addstr(out, STR(",\"code\":"));
+    put_or_null(out, e->code);
+}
+
+static void put_anthropic(const struct error *e, struct str request_id, struct buf *out)
+{
+    buf_addstr(out, STR("{\"type\":\"error\",\"error\":{\"type\":"));
+    buf_addjson(out, anthropic_type(e->status));
+    buf_addstr(out, STR(",\"message\":"));
+    put_message(e, out);
+    buf_addstr(out, STR("},\"request_id\":"));
+    put_or_null(out, request_id);
+    buf_addc(out, '}');
+}
+
+static void put_gemini(const struct error *e, struct str request_id, struct buf *out)
+{
+    buf_printf(out, "{\"error\":{\"code\":%d,\"message\":", e->status);
+    put_message(e, out);
+    buf_addstr(out, STR(",\"status\":"));
+    buf_addjson(out, gemini_type(e->status));
+    buf_addstr(out, STR(",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\","
+                        "\"reason\":"));
+    buf_addjson(out, e->code);
+    buf_addstr(out, STR(",\"domain\":\"smartflow\",\"metadata\":{\"request_id\":"));
+    buf_addjson(out, request_id);
+    if (e->param.n) {
+        buf_addstr(out, STR(",\"field\":"));
+        buf_addjson(out, e->param);
+    }
+    buf_addstr(out, STR("}}]}}"));
+}
+
+void dialect_error_body(
+    enum dialect d, const struct error *e, struct str request_id, struct buf *out)
+{
+    switch (d) {
+    case DIALECT_ANTHROPIC:
+        put_anthropic(e, request_id, out);
+        break;
+    case DIALECT_GEMINI:
+        put_gemini(e, request_id, out);
+        break;
+    default:
+        buf_addstr(out, STR("{\"error\":{"));
+        put_openai_members(e, out);
+        buf_addstr(out, STR("}}"));
+    }
+}
+
+void dialect_stream_error(enum stream_style s, const struct error *e, struct str request_id,
+    uint64_t sequence, struct buf *out)
+{
+    switch (s) {
+    case STREAM_ANTHROPIC:
+        buf_addstr(out, STR("event: error\ndata: "));
+        put_anthropic(e, request_id, out);
+        break;
+    case STREAM_GEMINI:
+        buf_addstr(out, STR("data: "));
+        put_gemini(e, request_id, out);
+        break;
+    case STREAM_RESPONSES:
+        buf_addstr(out, STR("event: error\ndata: {\"type\":\"error\",\"code\":"));
+        put_or_null(out, e->code);
+        buf_addstr(out, STR(",\"message\":"));
+        put_message(e, out);
+        buf_addstr(out, STR(",\"param\":"));
+        put_or_null(out, e->param);
+        buf_addstr(out, STR(",\"sequence_number\":"));
+        buf_addu64(out, sequence);
+        buf_addc(out, '}');
+        break;
+    default:
+        buf_addstr(out, STR("data: {\"error\":{"));
+        put_openai_members(e, out);
+        buf_addstr(out, STR("}}"));
+    }
+    buf_addstr(out, STR("\n\n"));
+}

@@ -1,0 +1,122 @@
+/*
+ * struct exchange: one call through the gateway, from the first byte of its request to its log
+ * line. Front doors make it, the stages of the pipeline (llm/stage.h) read and fill it, the end
+ * stages account for it. It lives on one thread and is freed when its handler returns.
+ *
+ * Memory: everything an exchange needs lies in its arena. Views into the request head stay valid
+ * until the request's memory is given back (gateway: detach), which copies what is needed later.
+ */
+#ifndef SF_LLM_EXCHANGE_H
+#define SF_LLM_EXCHANGE_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "http/server.h"
+#include "llm/endpoint.h"
+#include "llm/meter.h"
+#include "llm/usage.h"
+#include "json/scan.h"
+#include "json/splice.h"
+
+struct keys_settings;
+struct model_facts;
+struct route_settings;
+struct upload;
+struct upstream;
+struct virtual_key;
+struct ws_front;
+
+enum { STAGES_MAX = 24 };
+
+/* The members of a JSON request that the gateway reads; indexes into exchange.spans. */
+enum body_member {
+    BODY_MODEL,
+    BODY_STREAM,
+    BODY_STREAM_OPTIONS,
+    BODY_INCLUDE_USAGE,
+    BODY_MESSAGES,
+    BODY_INPUT,
+    BODY_PROMPT,
+    BODY_CONTENTS,
+    BODY_MAX_TOKENS,
+    BODY_MAX_COMPLETION_TOKENS,
+    BODY_MAX_OUTPUT_TOKENS,
+    BODY_USER,
+    BODY_SERVICE_TIER,
+    BODY_PREVIOUS_RESPONSE,
+    BODY_CONVERSATION,
+    BODY_BACKGROUND,
+    BODY_N,
+    BODY_QUERY,
+    BODY_DOCUMENTS,
+    BODY_INPUT_FILE,
+    BODY_MEMBERS
+};
+
+enum exchange_outcome {
+    OUTCOME_PENDING,
+    OUTCOME_OK,
+    OUTCOME_REFUSED,        /* by us, before an upstream was called */
+    OUTCOME_UPSTREAM_ERROR, /* the provider answered with an error, or not at all */
+    OUTCOME_CANCELLED,      /* the client went away */
+    OUTCOME_TRUNCATED,      /* failed after the reply had begun */
+};
+
+struct exchange {
+    struct http_request *rq;
+    const struct keys_settings *keys_settings; /* of the configuration snapshot it runs under */
+    const struct route_settings *route_settings;
+    struct arena arena;
+    char id[37]; /* request id: a UUID v7 in text */
+    int64_t started_wall;
+
+    /* what was asked */
+    struct endpoint_match match;
+    enum dialect dialect; /* of the caller; errors are rendered in it */
+    struct str body;      /* JSON bodies, whole; empty otherwise */
+    struct json_span spans[BODY_MEMBERS];
+    struct splice splice;   /* edits to the body */
+    struct upload *upload;  /* multipart: what was read before the model was known */
+    struct ws_front *ws;    /* a WebSocket that was accepted before its upstream is known */
+    struct str model_asked; /* as the client wrote it, decoded */
+    bool stream;            /* the client asked for a stream */
+    bool usage_asked;       /* it asked for usage in the stream itself */
+    bool usage_injected;    /* we asked on its behalf: taken out again */
+
+    /* who */
+    const struct virtual_key *key; /* NULL: admin or caller's own provider key */
+    struct str caller_credential;  /* SMARTFLOW_PASSTHROUGH_KEYS: passed on as it came */
+    struct net_addr client;        /* after trusted proxies */
+    struct str end_user;
+
+    /* where */
+    const struct upstream *upstream;
+    struct str model; /* as the upstream knows it */
+    const struct model_facts *facts;
+    unsigned attempts;
+
+    /* what came back */
+    int upstream_status;
+    struct meter meter; /* collects usage while the reply passes */
+    struct usage usage;
+    uint64_t characters;    /* of the text to be spoken */
+    int64_t cost_nano;      /* -1 = unknown */
+    enum exchange_outcome outcome;
+    struct error error; /* status 0 = none */
+    char *body_copy;    /* keeps x->body when the request's memory was given back */
+
+    /* when: monotonic instants, 0 = not reached */
+    int64_t upstream_sent_at, upstream_first_at, reply_first_at, ended_at;
+    int64_t stage_ns[STAGES_MAX]; /* time in each row of the pipeline table */
+};
+
+/* Fills x->error once (later calls keep the first) and returns -EREMOTEIO, so that a stage can say
+ * `return exchange_fail(x, 400, ...)`. Texts must be literals or arena memory. */
+int exchange_fail(struct exchange *x, int status, struct str code, struct str message);
+int exchange_failf(struct exchange *x, int status, struct str code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* The same, naming the field at fault. */
+int exchange_fail_param(struct exchange *x, int status, struct str code, struct str param,
+    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * struct meter: takes usage out of replies while they pass, without holding or changing them.
+ *
+ * A whole JSON reply is given to meter_reply(); a stream's events one by one to meter_event();
+ * a reply too large to hold, piece by piece, to meter_piece(), which keeps its last 16 KiB, since
+ * usage stands at the end. Where several reports come (Anthropic's message_start and message_delta,
+ * Gemini's cumulative chunks) the later ones overrule field by field.
+ */
+#ifndef SF_LLM_METER_H
+#define SF_LLM_METER_H
+
+#include "base/buf.h"
+#include "llm/endpoint.h"
+#include "llm/usage.h"
+
+struct meter {
+    enum endpoint_kind kind;
+    struct usage usage;    /* source USAGE_REPORTED once anything was found */
+    struct buf tail;       /* of meter_piece() */
+    uint64_t events;       /* stream events with data */
+    uint64_t output_bytes; /* text bytes of deltas seen, for local counting */
+    struct buf text;       /* the text itself, bounded, for exact local counting */
+    bool keep_text;        /* collect it: the provider may report nothing */
+    bool finished;         /* the stream's own end marker came */
+    bool failed;           /* an error event came inside the stream */
+    char reply_id[80];     /* "resp_…", "msg_…": owned by the upstream */
+};
+
+void meter_init(struct meter *m, enum endpoint_kind kind);
+void meter_free(struct meter *m);
+void meter_reply(struct meter *m, struct str json);
+void meter_piece(struct meter *m, struct str bytes);
+void meter_pieces_end(struct meter *m);
+
+enum meter_verdict {
+    METER_PASS,  /* pass it on */
+    METER_USAGE, /* an OpenAI chat chunk that only carries usage: choices is empty */
+    METER_NULL,  /* a chunk with "usage":null: [null_from, null_to) is that member with its comma */
+    METER_END,   /* the end marker */
+    METER_ERROR, /* an error inside a 200 stream */
+};
+/* data: the event's joined data; event: its name or empty. null_from/to are offsets into data. */
+enum meter_verdict meter_event(
+    struct meter *m, struct str event, struct str data, size_t *null_from, size_t *null_to);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * Counting tokens locally, where a provider reports none: exactly for models whose BPE ranks are
+ * installed (cl100k and o200k families), estimated elsewhere.
+ */
+#ifndef SF_LLM_TOKENS_H
+#define SF_LLM_TOKENS_H
+
+#include "base/str.h"
+#include "llm/endpoint.h"
+
+/* Where the rank files are ("build/share"); called once at start. They are mapped on first use. */
+void tokens_set_share(const char *dir);
+
+/* Tokens of a text as this model counts them. *ret_exact (may be NULL) says whether ranks were
+ * used. Costs about 50 µs a KiB: large texts belong on the offload pool. */
+uint64_t tokens_count(struct str model, struct str text, bool *ret_exact);
+
+/* Input tokens of a whole request body: its texts (content, input, prompt, tools, ...) plus what
+ * the chat format adds a message. Images and files are not text and are counted at a flat rate. */
+uint64_t tokens_of_request(struct str model, enum endpoint_kind kind, struct str body);
+
+#endif
