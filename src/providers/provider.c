@@ -1,0 +1,202 @@
+/*
+ * What all providers have in common: finding a face, building the request target, adding the
+ * credential. See providers/provider.h.
+ */
+#include "providers/quirks_int.h"
+
+#include <ctype.h>
+#include <errno.h>
+
+const struct provider_face *provider_face(
+    const struct provider *p, enum dialect d, enum endpoint_kind k)
+{
+    for (unsigned i = 0; i < PROVIDER_FACES_MAX && p->faces[i].kinds; i++)
+        if (p->faces[i].dialect == d && (p->faces[i].kinds & KIND_BIT(k)))
+            return &p->faces[i];
+    return NULL;
+}
+
+const struct provider_face *provider_first_face(const struct provider *p)
+{
+    return &p->faces[0];
+}
+
+/* --- targets --- */
+
+void put_encoded(struct buf *out, struct str s, const char *keep)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (isalnum(c) || strchr("-._~", c) || (c && strchr(keep, c))) {
+            buf_addc(out, (char)c);
+            continue;
+        }
+        buf_addc(out, '%');
+        buf_addc(out, hex[c >> 4]);
+        buf_addc(out, hex[c & 15]);
+    }
+}
+
+void target_rest(struct exchange *x, struct buf *out)
+{
+    struct str rest = x->match.rest, model = x->match.model;
+
+    if (!(x->match.endpoint->flags & EP_MODEL_PATH) || !model.n || !x->model.n ||
+        str_eq(x->model, x->model_asked)) {
+        buf_addstr(out, rest);
+        return;
+    }
+    buf_addstr(out, str_at(rest.p, (size_t)(model.p - rest.p)));
+    put_encoded(out, x->model, "/:@");
+    buf_addstr(out, str_at(model.p + model.n, (size_t)(rest.p + rest.n - model.p - model.n)));
+}
+
+void target_query(struct exchange *x, struct buf *out)
+{
+    struct str query = x->rq->head.query;
+    char sep = '?';
+
+    while (query.p && query.n) {
+        struct str param = str_split(&query, '&');
+        if (!param.n || str_starts(param, STR("key=")))
+            continue;
+        buf_addc(out, sep);
+        buf_addstr(out, param);
+        sep = '&';
+    }
+}
+
+void target_path(const struct upstream *u, struct str prefix, struct exchange *x, struct buf *out)
+{
+    buf_addstr(out, u->base_path);
+    buf_addstr(out, prefix);
+    buf_addc(out, '/');
+    target_rest(x, out);
+}
+
+int provider_target(
+    const struct upstream *u, const struct provider_face *face, struct exchange *x, struct buf *out)
+{
+    if (u->provider->target) {
+        int r = u->provider->target(u, face, x, out);
+        if (r < 0)
+            return r;
+    } else {
+        target_path(u, face->prefix, x, out);
+        target_query(x, out);
+    }
+    if (out->err)
+        return exchange_fail(x, 414, STR("uri_too_long"), STR("The request target is too long."));
+    return 0;
+}
+
+/* --- credentials --- */
+
+/* "name: prefix key\r\n" without going through a printing function. */
+static int put_key(struct buf *out, struct str name, struct str scheme, struct str key)
+{
+    buf_addstr(out, name);
+    buf_addstr(out, STR(": "));
+    buf_addstr(out, scheme);
+    buf_addstr(out, key);
+    return buf_addstr(out, STR("\r\n"));
+}
+
+int provider_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    struct str method, struct str target, struct buf *out)
+{
+    struct str key = x->caller_credential.n ? x->caller_credential : secret_reveal(&u->key);
+
+    if (u->provider->sign)
+        return u->provider->sign(u, face, x, method, target, out);
+    if (!key.n)
+        return 0;
+    switch (face->auth) {
+    case AUTH_NONE:
+        return 0;
+    case AUTH_BEARER:
+        return put_key(out, STR("authorization"), STR("Bearer "), key);
+    case AUTH_TOKEN:
+        return put_key(out, STR("authorization"), STR("Token "), key);
+    case AUTH_X_API_KEY:
+        return put_key(out, STR("x-api-key"), STR(""), key);
+    case AUTH_API_KEY:
+        return put_key(out, STR("api-key"), STR(""), key);
+    case AUTH_X_GOOG:
+        return put_key(out, STR("x-goog-api-key"), STR(""), key);
+    case AUTH_SIGV4:
+        break;
+    }
+    return exchange_fail(x, 501, STR("not_supported"),
+        STR("This provider's signing is not available for this endpoint."));
+}
+
+/* --- base URLs --- */
+
+static int parse_port(struct str s, uint16_t *ret)
+{
+    uint64_t v;
+
+    if (str_u64(s, &v) < 0 || v == 0 || v > 65535)
+        return -EINVAL;
+    *ret = (uint16_t)v;
+    return 0;
+}
+
+/* host, [v6], host:port, [v6]:port */
+static int parse_authority(struct upstream *u, struct str a, bool tls, const char **ret_why)
+{
+    struct dial_target *t = &u->origin.target;
+    struct str port = STR_NONE;
+    ptrdiff_t at;
+
+    if (str_chr(a, '@') >= 0) {
+        *ret_why = "a base URL must not hold user information";
+        return -EINVAL;
+    }
+    if (a.n && a.p[0] == '[' && (at = str_chr(a, ']')) > 0) {
+        t->host = str_at(a.p + 1, (size_t)at - 1);
+        port = str_from(a, (size_t)at + 1);
+        if (port.n)
+            port = str_from(port, 1);
+    } else {
+        struct str rest = a;
+        t->host = str_split(&rest, ':');
+        port = rest;
+    }
+    t->port = tls ? 443 : 80;
+    *ret_why = "the host or port of the base URL is malformed";
+    if (!t->host.n || (port.n && parse_port(port, &t->port) < 0))
+        return -EINVAL;
+    u->origin.host_header = a;
+    return 0;
+}
+
+int upstream_set_base(struct upstream *u, struct str url, const char **ret_why)
+{
+    bool tls = str_istarts(url, STR("https://"));
+
+    url = str_trim(url);
+    if (!tls && !str_istarts(url, STR("http://"))) {
+        *ret_why = "a base URL must begin with http:// or https://";
+        return -EINVAL;
+    }
+    url = str_from(url, tls ? 8 : 7);
+    ptrdiff_t slash = str_chr(url, '/');
+    struct str path = slash < 0 ? str_from(url, url.n) : str_from(url, (size_t)slash);
+    if (str_chr(path, '?') >= 0 || str_chr(path, '#') >= 0) {
+        *ret_why = "a base URL must not hold a query or fragment";
+        return -EINVAL;
+    }
+    int r = parse_authority(u, slash < 0 ? url : str_to(url, (size_t)slash), tls, ret_why);
+    if (r < 0)
+        return r;
+    while (path.n && path.p[path.n - 1] == '/')
+        path.n--;
+    if (str_ends(path, STR("/v1")) || str_ends(path, STR("/v1beta")))
+        path = str_to(path, path.n - (str_ends(path, STR("/v1")) ? 3 : 7));
+    u->base_path = path;
+    return tls ? 1 : 0;
+}

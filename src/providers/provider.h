@@ -1,0 +1,92 @@
+/*
+ * Providers: who can serve a call. One constant row each in providers/table.c; a provider with
+ * quirks has a file of its own that the row points to.
+ *
+ * A provider has one or more faces: a dialect it speaks, under a path prefix, for a set of endpoint
+ * kinds. Where a face has the caller's dialect and kind, the body passes as it came.
+ *
+ * struct upstream is a provider as configured: base URL, credential, options. It is part of the
+ * configuration snapshot and constant.
+ */
+#ifndef SF_PROVIDERS_PROVIDER_H
+#define SF_PROVIDERS_PROVIDER_H
+
+#include "base/secret.h"
+#include "http/client.h"
+#include "llm/exchange.h"
+
+enum provider_auth {
+    AUTH_NONE,
+    AUTH_BEARER,    /* Authorization: Bearer */
+    AUTH_X_API_KEY, /* Anthropic */
+    AUTH_API_KEY,   /* Azure */
+    AUTH_X_GOOG,    /* x-goog-api-key */
+    AUTH_TOKEN,     /* Authorization: Token (Deepgram) */
+    AUTH_SIGV4,     /* AWS */
+};
+
+struct provider_face {
+    enum dialect dialect;
+    struct str
+        prefix; /* between base URL and the endpoint's path: "/v1"; Gemini: the client's version */
+    uint64_t kinds; /* bit set of enum endpoint_kind */
+    enum provider_auth auth;
+};
+
+#define KIND_BIT(k)        ((uint64_t)1 << (k))
+#define PROVIDER_FACES_MAX 3
+
+struct upstream;
+
+struct provider {
+    struct str id;       /* "openai" */
+    struct str title;    /* "OpenAI" */
+    struct str key_env;  /* "OPENAI_API_KEY"; empty: none is needed */
+    struct str base_env; /* "OPENAI_API_BASE" */
+    struct str base;     /* default base URL without version; empty: must be configured */
+    struct provider_face faces[PROVIDER_FACES_MAX];
+    const struct str
+        *extra_env; /* further variables, ended by an empty one: AZURE_API_VERSION, ... */
+    /* Builds the request target where it is not base + prefix + "/" + rest + query. Appends to out.
+     * 0 or an error through exchange_fail(). */
+    int (*target)(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+        struct buf *out);
+    /* Adds credential fields where they are more than one header (signatures, tokens). May suspend.
+     */
+    int (*sign)(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+        struct str method, struct str target, struct buf *fields);
+    /* Fields that the face always needs, unless the client sent them: "anthropic-version: …\r\n".
+     */
+    struct str default_field_name, default_field_value;
+};
+
+struct upstream {
+    const struct provider *provider;
+    struct http_origin origin; /* host, port, TLS, proxy */
+    struct str base_path;      /* of the base URL, without trailing slash and version */
+    struct secret key;
+    struct str options[4]; /* values of extra_env, in its order */
+    bool configured;       /* has what it needs: key or base URL */
+    struct http_timeouts timeouts;
+};
+
+const struct provider *provider_table(unsigned *ret_n);
+const struct provider *provider_by_id(struct str id); /* NULL when unknown */
+/* The face that serves a call of this dialect and kind, or NULL. */
+const struct provider_face *provider_face(
+    const struct provider *p, enum dialect d, enum endpoint_kind k);
+/* Any face of the provider, for the message that names the endpoint to use. */
+const struct provider_face *provider_first_face(const struct provider *p);
+
+/* The target (path and query) for x at u, appended to out; 0 or x->error. */
+int provider_target(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    struct buf *out);
+/* Credential fields appended to out; 0 or x->error. */
+int provider_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    struct str method, struct str target, struct buf *out);
+
+/* Fills u from a base URL text, which must outlive u. 1 = https, 0 = http, -EINVAL with *ret_why.
+ */
+int upstream_set_base(struct upstream *u, struct str base_url, const char **ret_why);
+
+#endif
