@@ -1,0 +1,305 @@
+/*
+ * Loading, counting and swapping snapshots. The environment wins over the file; NAME_FILE in the
+ * environment names a file that holds the value (for secrets mounted into a container).
+ */
+#include "config/config.h"
+
+#include "config/settings_int.h"
+#include "llm/prices.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CONFIG_BYTES ((size_t)64 << 20)
+
+/* --- collecting values --- */
+
+void loader_problem(struct loader *l, unsigned line, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    l->problems++;
+    l->problem(l->ctx, line ? l->path : NULL, line, text);
+}
+
+const struct found *loader_get(const struct loader *l, struct str name)
+{
+    return map_get(&l->values, name);
+}
+
+int loader_put(struct loader *l, struct str name, struct str value, unsigned line)
+{
+    struct found *f = arena_new(&l->c->arena, struct found);
+
+    if (!f)
+        return -ENOMEM;
+    *f = (struct found){arena_dup(&l->c->arena, name), arena_dup(&l->c->arena, value), line};
+    return map_put(&l->values, f->name, f, NULL);
+}
+
+static void put_from_file(struct loader *l, struct str name, struct str path)
+{
+    char value[16384];
+    struct str p = arena_dup(&l->c->arena, path);
+    int fd = open(p.p, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, value, sizeof value);
+
+    if (fd >= 0)
+        close(fd);
+    if (n < 0 || n == (ssize_t)sizeof value)
+        loader_problem(l, 0, STR_FMT "_FILE: cannot read " STR_FMT, STR_ARG(name), STR_ARG(path));
+    else
+        loader_put(l, name, str_trim(str_at(value, (size_t)n)), 0);
+    mem_wipe(value, sizeof value);
+}
+
+static void from_environment(struct loader *l, char *const *env)
+{
+    for (; *env; env++) {
+        struct str rest = str_of(*env), name = str_split(&rest, '=');
+        if (setting_is_known(name)) {
+            loader_put(l, name, rest, 0);
+        } else if (str_ends(name, STR("_FILE")) && setting_is_known(str_to(name, name.n - 5))) {
+            put_from_file(l, str_to(name, name.n - 5), rest);
+        }
+    }
+}
+
+/* --- lists --- */
+
+static struct str text(struct loader *l, const char *name)
+{
+    const struct found *f = loader_get(l, str_of(name));
+
+    return f ? f->value : STR_NONE;
+}
+
+static unsigned count_items(struct str s)
+{
+    unsigned n = s.n ? 1 : 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        n += s.p[i] == ',';
+    return n;
+}
+
+static void load_cors(struct loader *l)
+{
+    struct str s = text(l, "SMARTFLOW_CORS_ORIGINS");
+    struct str *out = arena_alloc(&l->c->arena, (count_items(s) + 1) * sizeof *out);
+
+    l->c->cors_origins = out;
+    while (out && s.p && s.n) {
+        struct str item = str_trim(str_split(&s, ','));
+        if (item.n)
+            out[l->c->cors_origins_n++] = item;
+    }
+}
+
+static void load_aliases(struct loader *l)
+{
+    struct str s = text(l, "SMARTFLOW_MODEL_ALIASES");
+    struct route_alias *out = arena_alloc(&l->c->arena, (count_items(s) + 1) * sizeof *out);
+    unsigned n = 0;
+
+    while (out && s.p && s.n) {
+        struct str target = str_trim(str_split(&s, ',')), name = str_split(&target, '=');
+        if (!name.n || !target.n)
+            loader_problem(l, 0, "SMARTFLOW_MODEL_ALIASES must be a list of name=target");
+        else
+            out[n++] = (struct route_alias){str_trim(name), str_trim(target)};
+    }
+    l->c->route.aliases = out;
+    l->c->route.aliases_n = n;
+}
+
+static struct str either(struct loader *l, const char *a, const char *b)
+{
+    struct str v = text(l, a);
+
+    return v.n ? v : text(l, b);
+}
+
+static void load_network(struct loader *l)
+{
+    struct config *c = l->c;
+    struct str trusted = text(l, "SMARTFLOW_TRUSTED_PROXIES");
+
+    if (trusted.n && net_cidrs_parse(trusted, &c->trusted_proxies) < 0)
+        loader_problem(l, 0,
+            "SMARTFLOW_TRUSTED_PROXIES must be a list of addresses or CIDR "
+            "blocks, not '" STR_FMT "'",
+            STR_ARG(trusted));
+    if (dial_proxy_parse(either(l, "HTTPS_PROXY", "https_proxy"),
+            either(l, "HTTP_PROXY", "http_proxy"), either(l, "NO_PROXY", "no_proxy"),
+            &c->proxy) < 0)
+        loader_problem(l, 0, "HTTPS_PROXY or HTTP_PROXY is not a URL such as http://host:3128");
+}
+
+static void load_roles(struct loader *l)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } names[] = {{"proxy", ROLE_PROXY}, {"management", ROLE_MANAGEMENT},
+        {"compliance", ROLE_COMPLIANCE}, {"policy", ROLE_POLICY}, {"bridge", ROLE_BRIDGE}};
+    struct str s = text(l, "SMARTFLOW_ROLES");
+
+    l->c->roles = s.n ? 0 : 31;
+    while (s.p && s.n) {
+        struct str item = str_trim(str_split(&s, ','));
+        unsigned i = 0;
+        while (i < ARRAY_LEN(names) && !str_eq(item, str_of(names[i].name)))
+            i++;
+        if (i == ARRAY_LEN(names))
+            loader_problem(l, 0,
+                "SMARTFLOW_ROLES: there is no role '" STR_FMT "' (proxy, "
+                "management, compliance, policy, bridge)",
+                STR_ARG(item));
+        else
+            l->c->roles |= names[i].bit;
+    }
+}
+
+static void load_prices(struct loader *l)
+{
+    struct str path = text(l, "SMARTFLOW_PRICES");
+    char err[256];
+
+    if (path.n && prices_overlay_load(path.p, &l->c->prices, err, sizeof err) < 0)
+        loader_problem(l, 0, "SMARTFLOW_PRICES: %s", err);
+}
+
+static void load_texts(struct loader *l)
+{
+    struct config *c = l->c;
+    struct str file = text(l, "SMARTFLOW_LOG_FILE"), share = text(l, "SMARTFLOW_SHARE");
+
+    c->log_level = text(l, "SMARTFLOW_LOG_LEVEL");
+    c->log_format = text(l, "SMARTFLOW_LOG_FORMAT");
+    c->log_file = file.n ? file.p : NULL;
+    c->share_dir = share.n ? share.p : NULL;
+}
+
+/* --- keys --- */
+
+static void add_key(struct loader *l, const struct virtual_key *k, struct str secret, unsigned line)
+{
+    int r = vkey_set_add(l->c->keys.set, k, secret);
+
+    if (r == -EINVAL)
+        loader_problem(l, line,
+            "the key of '" STR_FMT "' must be sk-sf- and 8 to 64 letters, digits or dashes",
+            STR_ARG(k->name));
+    else if (r == -EEXIST)
+        loader_problem(l, line, "the key of '" STR_FMT "' is already another's", STR_ARG(k->name));
+}
+
+static void load_keys(struct loader *l)
+{
+    if (vkey_set_new(&l->c->keys.set) < 0) {
+        loader_problem(l, 0, "out of memory");
+        return;
+    }
+    if (secret_is_set(&l->c->demo_key)) {
+        struct virtual_key demo = {.name = STR("demo"), .is_active = true};
+        add_key(l, &demo, secret_reveal(&l->c->demo_key), 0);
+    }
+    for (struct virtual_key_row *row = l->keys; row; row = row->next)
+        if (row->secret.n)
+            add_key(l, &row->key, row->secret, row->line);
+}
+
+/* --- the whole --- */
+
+static void load_all(struct loader *l, char *const *env)
+{
+    if (l->path)
+        loader_yaml(l);
+    from_environment(l, env);
+    loader_settings(l);
+    load_texts(l);
+    load_roles(l);
+    load_network(l);
+    load_cors(l);
+    load_aliases(l);
+    load_prices(l);
+    loader_upstreams(l);
+    load_keys(l);
+}
+
+unsigned config_load(const char *path, char *const *env,
+    void (*problem)(void *ctx, const char *file, unsigned line, const char *text_), void *ctx,
+    struct config **ret)
+{
+    struct config *c = calloc(1, sizeof *c);
+    struct loader l = {.c = c, .path = path, .problem = problem, .ctx = ctx};
+
+    must(c);
+    *ret = NULL;
+    c->refs_ = 1;
+    arena_init(&c->arena, NULL, 0, CONFIG_BYTES);
+    map_init(&l.values);
+    load_all(&l, env);
+    map_free(&l.values);
+    if (l.problems)
+        config_unref(c);
+    else
+        *ret = c;
+    return l.problems;
+}
+
+struct config *config_ref(struct config *c)
+{
+    __atomic_add_fetch(&c->refs_, 1, __ATOMIC_RELAXED);
+    return c;
+}
+
+static void config_free(struct config *c)
+{
+    for (unsigned i = 0; i < c->route.upstreams_n; i++)
+        secret_free((struct secret *)&c->route.upstreams[i].key);
+    vkey_set_free(c->keys.set);
+    net_cidrs_free(c->trusted_proxies);
+    dial_proxy_free(c->proxy);
+    if (c->upstream_tls)
+        tls_ctx_unref(c->upstream_tls);
+    prices_overlay_unref(c->prices);
+    secret_free(&c->admin_key);
+    secret_free(&c->metrics_token);
+    secret_free(&c->demo_key);
+    arena_free(&c->arena);
+    free(c);
+}
+
+void config_unref(struct config *c)
+{
+    if (c && __atomic_sub_fetch(&c->refs_, 1, __ATOMIC_ACQ_REL) == 0)
+        config_free(c);
+}
+
+/* --- the thread's own --- */
+
+static _Thread_local struct config *current;
+
+struct config *config_current(void)
+{
+    return current;
+}
+
+void config_set_current(struct config *c)
+{
+    struct config *was = current;
+
+    current = c ? config_ref(c) : NULL;
+    config_unref(was);
+}

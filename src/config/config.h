@@ -1,0 +1,74 @@
+/*
+ * The configuration: an immutable, reference-counted snapshot, built whole from the environment and
+ * one optional YAML file, and swapped whole. Every thread keeps its own reference, so the hot path
+ * takes no lock: config_current() is a thread-local read.
+ */
+#ifndef SF_CONFIG_CONFIG_H
+#define SF_CONFIG_CONFIG_H
+
+#include "keys/vkey.h"
+#include "net/dial.h"
+#include "providers/provider.h"
+#include "route/route.h"
+
+enum config_role {
+    ROLE_PROXY = 1,
+    ROLE_MANAGEMENT = 2,
+    ROLE_COMPLIANCE = 4,
+    ROLE_POLICY = 8,
+    ROLE_BRIDGE = 16,
+};
+
+struct prices_overlay;
+
+struct config {
+    int refs_; /* atomic */
+    /* service */
+    struct str bind;
+    uint16_t proxy_port, management_port;
+    unsigned roles;
+    unsigned threads; /* 0 = one a core */
+    struct str data_dir;
+    const char *tls_cert, *tls_key, *tls_client_ca; /* server TLS; NULL = plain */
+    struct secret admin_key;
+    struct secret metrics_token;
+    bool admin_on_proxy;
+    bool demo;          /* run the built-in demo provider */
+    uint16_t demo_port; /* 0 = any free one */
+    struct secret demo_key;
+    struct net_cidrs *trusted_proxies;
+    struct dial_proxy *proxy;
+    const char *upstream_ca, *upstream_cert, *upstream_cert_key;
+    bool core_dumps;
+    /* limits and time-outs */
+    uint64_t max_body, max_upload;
+    size_t max_head;
+    unsigned max_in_flight, max_connections;
+    int64_t head_timeout, idle_timeout, body_timeout, write_timeout, drain_timeout;
+    struct http_timeouts timeouts;
+    /* CORS: origins allowed ("*" = any); n 0 = CORS off */
+    struct str *cors_origins;
+    unsigned cors_origins_n;
+    /* what calls can use */
+    struct keys_settings keys;
+    struct route_settings route;
+    struct str log_level, log_format;
+    const char *log_file, *share_dir;
+    struct tls_ctx *upstream_tls; /* made when the first https upstream is configured */
+    struct prices_overlay *prices;
+    struct arena arena; /* owns every string above */
+};
+
+/* Reads environment and file (path may be NULL). Every problem is reported through problem(ctx,
+ * file, line, text) (line 0: from the environment); returns the number of problems; with any,
+ * *ret is NULL. */
+unsigned config_load(const char *path, char *const *env,
+    void (*problem)(void *ctx, const char *file, unsigned line, const char *text), void *ctx,
+    struct config **ret);
+struct config *config_ref(struct config *c);
+void config_unref(struct config *c);
+
+struct config *config_current(void);       /* of this thread; not a new reference */
+void config_set_current(struct config *c); /* takes a reference of its own, drops the old one */
+
+#endif

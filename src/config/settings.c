@@ -1,0 +1,253 @@
+/* The table of settings and the parsing of their values. See config/settings_int.h. */
+#include "config/settings_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define AT(member) offsetof(struct config, member)
+#define MS(n)      ((int64_t)(n)*NS_PER_MS)
+#define SECONDS(n) ((int64_t)(n)*NS_PER_S)
+
+const struct setting settings[] = {
+    {"SMARTFLOW_BIND", SET_TEXT, AT(bind), 0, 0, "127.0.0.1",
+        "Address to listen on; 0.0.0.0 or :: for all."},
+    {"PROXY_PORT", SET_PORT, AT(proxy_port), 0, 65535, "7775",
+        "Port of the LLM proxy; 0 picks a free one."},
+    {"MANAGEMENT_PORT", SET_PORT, AT(management_port), 0, 65535, "7778",
+        "Port of health, metrics and administration; 0 picks a free one."},
+    {"SMARTFLOW_THREADS", SET_UINT, AT(threads), 0, 256, "0",
+        "Event-loop threads; 0 is one a core."},
+    {"SMARTFLOW_DATA", SET_TEXT, AT(data_dir), 0, 0, "./data-local", "The data folder."},
+    {"SMARTFLOW_ADMIN_KEY", SET_SECRET, AT(admin_key), 0, 0, "",
+        "The administrator's key; one is made and printed at the first start when it is not set."},
+    {"SMARTFLOW_METRICS_TOKEN", SET_SECRET, AT(metrics_token), 0, 0, "",
+        "When set, /metrics needs it as a bearer token."},
+    {"SMARTFLOW_ADMIN_ON_PROXY", SET_BOOL, AT(admin_on_proxy), 0, 0, "true",
+        "Serve the administration paths on the proxy port too."},
+    {"SMARTFLOW_DEMO", SET_BOOL, AT(demo), 0, 0, "false",
+        "Run the built-in demo provider; it also runs when no provider is configured."},
+    {"SMARTFLOW_DEMO_KEY", SET_SECRET, AT(demo_key), 0, 0, "",
+        "A virtual key that exists from the start."},
+    {"SMARTFLOW_PASSTHROUGH_KEYS", SET_BOOL, AT(keys.passthrough), 0, 0, "false",
+        "Pass a caller's own provider key on."},
+    {"SMARTFLOW_CORE_DUMPS", SET_BOOL, AT(core_dumps), 0, 0, "false",
+        "Allow core dumps; they hold prompts and keys."},
+    {"SMARTFLOW_TLS_CERT", SET_PATH, AT(tls_cert), 0, 0, "",
+        "Certificate chain (PEM) to serve TLS with."},
+    {"SMARTFLOW_TLS_KEY", SET_PATH, AT(tls_key), 0, 0, "", "Its private key (PEM)."},
+    {"SMARTFLOW_TLS_CLIENT_CA", SET_PATH, AT(tls_client_ca), 0, 0, "",
+        "Require client certificates signed by this CA (PEM)."},
+    {"SMARTFLOW_UPSTREAM_CA", SET_PATH, AT(upstream_ca), 0, 0, "",
+        "CA file (PEM) to verify providers with, instead of the system's roots."},
+    {"SMARTFLOW_UPSTREAM_CERT", SET_PATH, AT(upstream_cert), 0, 0, "",
+        "Client certificate (PEM) to show to providers."},
+    {"SMARTFLOW_UPSTREAM_KEY", SET_PATH, AT(upstream_cert_key), 0, 0, "", "Its private key (PEM)."},
+    {"SMARTFLOW_MAX_BODY", SET_BYTES, AT(max_body), 1024, 64 << 20, "64MiB",
+        "Largest JSON request body."},
+    {"SMARTFLOW_MAX_UPLOAD", SET_BYTES, AT(max_upload), 1024, 1 << 30, "1GiB",
+        "Largest multipart or raw request body."},
+    {"SMARTFLOW_MAX_HEAD", SET_BYTES, AT(max_head), 1024, 64 << 10, "64KiB",
+        "Largest request head."},
+    {"SMARTFLOW_MAX_IN_FLIGHT", SET_UINT, AT(max_in_flight), 1, 1 << 20, "16384",
+        "Requests in flight; beyond it 503 at once."},
+    {"SMARTFLOW_MAX_CONNECTIONS", SET_UINT, AT(max_connections), 1, 1 << 20, "65536",
+        "Client connections a thread."},
+    {"SMARTFLOW_HEAD_TIMEOUT", SET_DURATION, AT(head_timeout), MS(1), SECONDS(3600), "15s",
+        "From a request's first byte to the end of its head."},
+    {"SMARTFLOW_IDLE_TIMEOUT", SET_DURATION, AT(idle_timeout), MS(1), SECONDS(86400), "75s",
+        "How long an idle connection is kept."},
+    {"SMARTFLOW_BODY_TIMEOUT", SET_DURATION, AT(body_timeout), MS(1), SECONDS(3600), "30s",
+        "Between two reads of a request body."},
+    {"SMARTFLOW_WRITE_TIMEOUT", SET_DURATION, AT(write_timeout), MS(1), SECONDS(86400), "60s",
+        "A client that takes no byte of its reply."},
+    {"SMARTFLOW_DRAIN_TIMEOUT", SET_DURATION, AT(drain_timeout), 0, SECONDS(86400), "300s",
+        "How long SIGTERM waits for calls to end."},
+    {"SMARTFLOW_CONNECT_TIMEOUT", SET_DURATION, AT(timeouts.connect), MS(1), SECONDS(3600), "10s",
+        "Name look-up, TCP and TLS to a provider."},
+    {"SMARTFLOW_FIRST_BYTE_TIMEOUT", SET_DURATION, AT(timeouts.first_byte), MS(1), SECONDS(86400),
+        "600s", "From the request to the first byte of a provider's reply."},
+    {"SMARTFLOW_BETWEEN_BYTES_TIMEOUT", SET_DURATION, AT(timeouts.between), MS(1), SECONDS(86400),
+        "300s", "Between two reads of a provider's reply."},
+    {"SMARTFLOW_TOTAL_TIMEOUT", SET_DURATION, AT(timeouts.total), MS(1), SECONDS(86400), "1800s",
+        "The whole of a provider's call, streams too."},
+};
+const unsigned settings_n = ARRAY_LEN(settings);
+
+static int parse_bool(struct str v, bool *ret)
+{
+    static const char *const yes[] = {"true", "1", "yes", "on"};
+    static const char *const no[] = {"false", "0", "no", "off"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(yes); i++) {
+        if (str_ieq(v, str_of(yes[i])))
+            return *ret = true, 0;
+        if (str_ieq(v, str_of(no[i])))
+            return *ret = false, 0;
+    }
+    return -EINVAL;
+}
+
+/* A number with a unit from a table; the first unit is the one without a name. */
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static int parse_unit(struct str v, const struct unit *units, unsigned n, int64_t *ret)
+{
+    size_t digits = 0;
+    uint64_t number;
+
+    while (digits < v.n && v.p[digits] >= '0' && v.p[digits] <= '9')
+        digits++;
+    if (str_u64(str_to(v, digits), &number) < 0)
+        return -EINVAL;
+    struct str unit = str_trim(str_from(v, digits));
+    for (unsigned i = 0; i < n; i++) {
+        if (!str_ieq(unit, str_of(units[i].name)))
+            continue;
+        return __builtin_mul_overflow(number, units[i].factor, ret) ? -ERANGE : 0;
+    }
+    return -EINVAL;
+}
+
+static int parse_bytes(struct str v, int64_t *ret)
+{
+    static const struct unit units[] = {{"", 1}, {"b", 1}, {"k", 1024}, {"kb", 1000}, {"kib", 1024},
+        {"m", 1 << 20}, {"mb", 1000000}, {"mib", 1 << 20}, {"g", 1 << 30}, {"gb", 1000000000},
+        {"gib", 1 << 30}};
+    return parse_unit(v, units, ARRAY_LEN(units), ret);
+}
+
+static int parse_duration(struct str v, int64_t *ret)
+{
+    static const struct unit units[] = {{"", NS_PER_S}, {"ms", NS_PER_MS}, {"s", NS_PER_S},
+        {"m", 60 * NS_PER_S}, {"min", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}};
+    return parse_unit(v, units, ARRAY_LEN(units), ret);
+}
+
+static int parse_number(enum setting_type t, struct str v, int64_t *ret)
+{
+    uint64_t u = 0;
+    int r;
+
+    if (t == SET_BYTES)
+        return parse_bytes(v, ret);
+    if (t == SET_DURATION)
+        return parse_duration(v, ret);
+    r = str_u64(v, &u);
+    *ret = (int64_t)MIN(u, (uint64_t)INT64_MAX);
+    return r;
+}
+
+static const char *type_words(enum setting_type t)
+{
+    switch (t) {
+    case SET_BOOL:
+        return "true or false";
+    case SET_BYTES:
+        return "a size such as 64KiB or 10MiB";
+    case SET_DURATION:
+        return "a duration such as 250ms, 15s or 10m";
+    case SET_PORT:
+        return "a port number from 0 to 65535";
+    default:
+        return "a whole number";
+    }
+}
+
+static void store_number(void *at, enum setting_type t, int64_t n)
+{
+    switch (t) {
+    case SET_PORT:
+        *(uint16_t *)at = (uint16_t)n;
+        break;
+    case SET_UINT:
+        *(unsigned *)at = (unsigned)n;
+        break;
+    default:
+        *(int64_t *)at = n;
+    }
+}
+
+static void set_number(struct loader *l, const struct setting *s, const struct found *f, void *at)
+{
+    int64_t n;
+
+    if (parse_number(s->type, f->value, &n) < 0) {
+        loader_problem(l, f->line, "%s must be %s, not '" STR_FMT "'", s->name, type_words(s->type),
+            STR_ARG(f->value));
+        return;
+    }
+    if (n < s->min || n > s->max) {
+        loader_problem(l, f->line, "%s is out of range: '" STR_FMT "' (default %s)", s->name,
+            STR_ARG(f->value), s->initial);
+        return;
+    }
+    store_number(at, s->type, n);
+}
+
+static void set(struct loader *l, const struct setting *s, const struct found *f)
+{
+    void *at = (char *)l->c + s->offset;
+
+    switch (s->type) {
+    case SET_TEXT:
+        *(struct str *)at = arena_dup(&l->c->arena, f->value);
+        break;
+    case SET_PATH:
+        if (f->value.n)
+            *(const char **)at = arena_dup(&l->c->arena, f->value).p;
+        break;
+    case SET_SECRET:
+        if (f->value.n)
+            secret_set(at, f->value);
+        break;
+    case SET_BOOL:
+        if (parse_bool(f->value, at) < 0)
+            loader_problem(l, f->line, "%s must be true or false, not '" STR_FMT "'", s->name,
+                STR_ARG(f->value));
+        break;
+    default:
+        set_number(l, s, f, at);
+    }
+}
+
+void loader_settings(struct loader *l)
+{
+    for (unsigned i = 0; i < settings_n; i++) {
+        const struct setting *s = &settings[i];
+        struct found initial = {str_of(s->name), str_of(s->initial), 0};
+        const struct found *f = loader_get(l, str_of(s->name));
+        set(l, s, &initial);
+        if (f && (f->value.n || s->type == SET_TEXT || s->type == SET_SECRET))
+            set(l, s, f);
+    }
+}
+
+bool setting_is_known(struct str name)
+{
+    static const char *const others[] = {"SMARTFLOW_CORS_ORIGINS", "SMARTFLOW_TRUSTED_PROXIES",
+        "SMARTFLOW_LOG_LEVEL", "SMARTFLOW_LOG_FORMAT", "SMARTFLOW_LOG_FILE", "SMARTFLOW_CONFIG",
+        "SMARTFLOW_SHARE", "SMARTFLOW_MODEL_ALIASES", "SMARTFLOW_DEFAULT_PROVIDER",
+        "SMARTFLOW_ROLES", "SMARTFLOW_PRICES", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
+        "https_proxy", "http_proxy", "no_proxy"};
+    const struct provider *p;
+    unsigned n;
+
+    for (unsigned i = 0; i < settings_n; i++)
+        if (str_eq(name, str_of(settings[i].name)))
+            return true;
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+        if (str_eq(name, str_of(others[i])))
+            return true;
+    p = provider_table(&n);
+    for (unsigned i = 0; i < n; i++) {
+        if (str_eq(name, p[i].key_env) || str_eq(name, p[i].base_env))
+            return true;
+        for (const struct str *e = p[i].extra_env; e && e->n; e++)
+            if (str_eq(name, *e))
+                return true;
+    }
+    return false;
+}

@@ -1,0 +1,68 @@
+/*
+ * The table of settings: each row is a variable's name, its type and bounds, where it goes, and its
+ * documentation. `smartflow config list` prints it; the loader reads nothing that is not in it.
+ */
+#ifndef SF_CONFIG_SETTINGS_INT_H
+#define SF_CONFIG_SETTINGS_INT_H
+
+#include "base/map.h"
+#include "config/config.h"
+
+enum setting_type {
+    SET_TEXT,
+    SET_PATH, /* text as a C string */
+    SET_SECRET,
+    SET_BOOL,
+    SET_UINT, /* unsigned */
+    SET_PORT,
+    SET_BYTES,    /* "64MiB", "256k"; uint64_t or size_t */
+    SET_DURATION, /* "15s", "250ms", "10m" */
+};
+
+struct setting {
+    const char *name; /* SMARTFLOW_BIND; nested in YAML as smartflow: {bind: ...} */
+    enum setting_type type;
+    size_t offset; /* into struct config */
+    int64_t min, max;
+    const char *initial; /* default, as it would be written */
+    const char *doc;
+};
+
+extern const struct setting settings[];
+extern const unsigned settings_n;
+
+/* A value found in the environment or the file. */
+struct found {
+    struct str name, value;
+    unsigned line; /* 0: from the environment */
+};
+
+struct loader {
+    struct config *c;
+    struct map values; /* name → struct found * */
+    const char *path;
+    unsigned problems;
+    void (*problem)(void *ctx, const char *file, unsigned line, const char *text);
+    void *ctx;
+    /* lists of the file that are not variables */
+    struct virtual_key_row *keys;
+    unsigned keys_n;
+};
+
+struct virtual_key_row {
+    struct virtual_key key;
+    struct str secret;
+    unsigned line;
+    struct virtual_key_row *next;
+};
+
+void loader_problem(struct loader *l, unsigned line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+const struct found *loader_get(const struct loader *l, struct str name);
+int loader_put(struct loader *l, struct str name, struct str value, unsigned line);
+void loader_yaml(struct loader *l);      /* yaml.c */
+void loader_settings(struct loader *l);  /* settings.c: fills struct config by the table */
+void loader_upstreams(struct loader *l); /* upstreams.c: base URLs, keys, options, TLS */
+bool setting_is_known(struct str name);  /* the table, or a provider's variable */
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * From variables to upstreams: one per row of the provider table, in its order. A provider counts
+ * as configured when it has its key, or needs none and has a base URL.
+ */
+#include "config/settings_int.h"
+
+#include <stdlib.h>
+
+static struct str value_of(struct loader *l, struct str name)
+{
+    const struct found *f = name.n ? loader_get(l, name) : NULL;
+
+    return f ? f->value : STR_NONE;
+}
+
+/* One client context for all providers, made when one needs TLS. */
+static struct tls_ctx *client_tls(struct loader *l)
+{
+    struct config *c = l->c;
+    struct tls_client_settings set = {
+        .ca_file = c->upstream_ca,
+        .cert_file = c->upstream_cert,
+        .key_file = c->upstream_cert_key,
+    };
+    char err[256];
+
+    if (!c->upstream_tls && tls_client_ctx(&set, &c->upstream_tls, err, sizeof err) < 0) {
+        loader_problem(l, 0, "TLS towards providers: %s", err);
+        return NULL;
+    }
+    return c->upstream_tls;
+}
+
+static void set_base(struct loader *l, struct upstream *u, struct str base)
+{
+    const struct found *f = loader_get(l, u->provider->base_env);
+    struct str url = arena_dup(&l->c->arena, base);
+    const char *why;
+    int tls = upstream_set_base(u, url, &why);
+
+    if (tls < 0) {
+        loader_problem(l, f ? f->line : 0, STR_FMT ": %s", STR_ARG(u->provider->base_env), why);
+        return;
+    }
+    u->origin.target.tls = tls ? client_tls(l) : NULL;
+    u->origin.target.proxy = l->c->proxy;
+}
+
+static void set_one(struct loader *l, const struct provider *p, struct upstream *u)
+{
+    struct str base = str_trim(value_of(l, p->base_env)), key = str_trim(value_of(l, p->key_env));
+    bool keyless = !p->key_env.n || !p->base.n;
+
+    u->provider = p;
+    u->timeouts = l->c->timeouts;
+    u->configured = key.n > 0 || (keyless && base.n > 0);
+    if (!p->base.n && !base.n)
+        u->configured = false;
+    if (key.n)
+        secret_set(&u->key, key);
+    unsigned i = 0;
+    for (const struct str *e = p->extra_env; e && e->n && i < ARRAY_LEN(u->options); e++, i++)
+        u->options[i] = arena_dup(&l->c->arena, value_of(l, *e));
+    /* The TLS context costs memory and time: only providers that can be called get one. */
+    if (u->configured || l->c->keys.passthrough)
+        set_base(l, u, base.n ? base : p->base);
+}
+
+static void check_default(struct loader *l, struct config *c)
+{
+    struct str id = value_of(l, STR("SMARTFLOW_DEFAULT_PROVIDER"));
+
+    if (id.n) {
+        c->route.default_upstream = route_upstream(&c->route, id);
+        if (!c->route.default_upstream)
+            loader_problem(l, 0, "SMARTFLOW_DEFAULT_PROVIDER: there is no provider '" STR_FMT "'",
+                STR_ARG(id));
+        return;
+    }
+    const struct upstream *u = route_upstream(&c->route, STR("openai_compatible"));
+    if (u && u->configured)
+        c->route.default_upstream = u;
+}
+
+void loader_upstreams(struct loader *l)
+{
+    struct config *c = l->c;
+    unsigned n;
+    const struct provider *table = provider_table(&n);
+    struct upstream *u = arena_zalloc(&c->arena, n * sizeof *u);
+
+    if (!u) {
+        loader_problem(l, 0, "out of memory");
+        return;
+    }
+    c->route.upstreams = u;
+    c->route.upstreams_n = n;
+    for (unsigned i = 0; i < n; i++)
+        set_one(l, &table[i], &u[i]);
+    if (c->keys.passthrough)
+        for (unsigned i = 0; i < n; i++)
+            u[i].configured |= table[i].base.n > 0;
+    check_default(l, c);
+}
