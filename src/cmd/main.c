@@ -1,0 +1,153 @@
+/*
+ * The command line: smartflow serve | config check | config list | endpoints | version.
+ */
+#include "base/log.h"
+#include "config/config.h"
+#include "config/list.h"
+#include "gateway/gateway.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int usage(FILE *to)
+{
+    fputs("Usage: smartflow COMMAND\n"
+          "\n"
+          "  serve [--config FILE] [--roles LIST]   run the gateway\n"
+          "  config check [--config FILE]           check settings and explain every error\n"
+          "  config list                            every setting, its default and meaning\n"
+          "  endpoints                              every path the proxy serves\n"
+          "  version\n"
+          "\n"
+          "Settings come from the environment and from FILE; see docs/configuration.md.\n",
+        to);
+    return to == stdout ? 0 : 2;
+}
+
+static void print_problem(void *ctx, const char *file, unsigned line, const char *text)
+{
+    (void)ctx;
+    if (file && line)
+        fprintf(stderr, "%s:%u: %s\n", file, line, text);
+    else if (file)
+        fprintf(stderr, "%s: %s\n", file, text);
+    else
+        fprintf(stderr, "environment: %s\n", text);
+}
+
+struct options {
+    const char *config;
+};
+
+/* Takes --config FILE and --roles LIST; anything else is an error that names it. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+    o->config = getenv("SMARTFLOW_CONFIG");
+    for (int i = 0; i < argc; i++) {
+        bool has_value = i + 1 < argc;
+        if (!strcmp(argv[i], "--config") && has_value) {
+            o->config = argv[++i];
+        } else if (!strcmp(argv[i], "--roles") && has_value) {
+            setenv("SMARTFLOW_ROLES", argv[++i], 1);
+        } else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            exit(usage(stdout));
+        } else {
+            fprintf(stderr, "smartflow: unknown argument '%s'\n", argv[i]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static struct config *load(const char *path)
+{
+    struct config *c;
+    unsigned n = config_load(path, environ, print_problem, NULL, &c);
+
+    if (n)
+        fprintf(stderr, "smartflow: %u problem%s in the configuration\n", n, n == 1 ? "" : "s");
+    return c;
+}
+
+static void set_log(const struct config *c)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+
+    for (unsigned i = 0; i < 4; i++)
+        if (str_ieq(c->log_level, str_of(levels[i])))
+            log_set_level((enum log_level)i);
+    log_pretty(str_ieq(c->log_format, STR("pretty")) ||
+               (!c->log_format.n && !c->log_file && isatty(STDERR_FILENO)));
+    if (c->log_file && log_open(c->log_file) < 0)
+        fprintf(stderr, "smartflow: cannot write the log file %s\n", c->log_file);
+}
+
+static int serve(int argc, char **argv)
+{
+    struct options o;
+
+    if (parse_options(argc, argv, &o) < 0)
+        return usage(stderr);
+    struct config *c = load(o.config);
+    if (!c)
+        return 1;
+    set_log(c);
+    return gateway_serve(c, o.config);
+}
+
+static int config_command(int argc, char **argv)
+{
+    struct options o;
+
+    if (argc < 1)
+        return usage(stderr);
+    if (!strcmp(argv[0], "list")) {
+        config_list(stdout);
+        return 0;
+    }
+    if (strcmp(argv[0], "check") || parse_options(argc - 1, argv + 1, &o) < 0)
+        return usage(stderr);
+    struct config *c = load(o.config);
+    if (!c)
+        return 1;
+    puts("The configuration is sound.");
+    config_unref(c);
+    return 0;
+}
+
+static int endpoints(void)
+{
+    unsigned n;
+    const struct endpoint *e = endpoint_table(&n);
+
+    for (unsigned i = 0; i < n; i++) {
+        struct buf methods;
+        buf_init(&methods, 128);
+        endpoint_allow_text(e[i].methods, &methods);
+        printf("%-10s %-24s " STR_FMT "\n", dialect_name(e[i].dialect).p, methods.p,
+            STR_ARG(e[i].example));
+        buf_free(&methods);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *command = argc > 1 ? argv[1] : "";
+
+    if (!strcmp(command, "serve"))
+        return serve(argc - 2, argv + 2);
+    if (!strcmp(command, "config"))
+        return config_command(argc - 2, argv + 2);
+    if (!strcmp(command, "endpoints"))
+        return endpoints();
+    if (!strcmp(command, "version") || !strcmp(command, "--version"))
+        return puts("smartflow " SF_VERSION) < 0;
+    if (!strcmp(command, "--help") || !strcmp(command, "-h") || !strcmp(command, "help"))
+        return usage(stdout);
+    return usage(stderr);
+}

@@ -1,0 +1,280 @@
+/*
+ * The stage that reads bodies. JSON bodies are read whole and scanned once; the members that the
+ * gateway looks at must stand once and have the right type, so that no later reader can see another
+ * value. Multipart and raw bodies stay where they are: their calls read them while passing them on.
+ */
+#include "gateway/gateway_int.h"
+
+#include <errno.h>
+
+static const struct json_want wants[BODY_MEMBERS] = {
+    [BODY_MODEL] = {STR_INIT("model")},
+    [BODY_STREAM] = {STR_INIT("stream")},
+    [BODY_STREAM_OPTIONS] = {STR_INIT("stream_options")},
+    [BODY_INCLUDE_USAGE] = {STR_INIT("stream_options.include_usage")},
+    [BODY_MESSAGES] = {STR_INIT("messages")},
+    [BODY_INPUT] = {STR_INIT("input")},
+    [BODY_PROMPT] = {STR_INIT("prompt")},
+    [BODY_CONTENTS] = {STR_INIT("contents")},
+    [BODY_MAX_TOKENS] = {STR_INIT("max_tokens")},
+    [BODY_MAX_COMPLETION_TOKENS] = {STR_INIT("max_completion_tokens")},
+    [BODY_MAX_OUTPUT_TOKENS] = {STR_INIT("max_output_tokens")},
+    [BODY_USER] = {STR_INIT("user")},
+    [BODY_SERVICE_TIER] = {STR_INIT("service_tier")},
+    [BODY_PREVIOUS_RESPONSE] = {STR_INIT("previous_response_id")},
+    [BODY_CONVERSATION] = {STR_INIT("conversation")},
+    [BODY_BACKGROUND] = {STR_INIT("background")},
+    [BODY_N] = {STR_INIT("n")},
+    [BODY_QUERY] = {STR_INIT("query")},
+    [BODY_DOCUMENTS] = {STR_INIT("documents")},
+    [BODY_INPUT_FILE] = {STR_INIT("input_file_id")},
+};
+
+#define T(t) (1u << JSON_##t)
+#define BOOL (T(TRUE) | T(FALSE))
+
+/* Types that a member may have; 0 = any. null always counts as absent. */
+static const uint16_t types[BODY_MEMBERS] = {
+    [BODY_MODEL] = T(STRING),
+    [BODY_STREAM] = BOOL,
+    [BODY_STREAM_OPTIONS] = T(OBJECT),
+    [BODY_INCLUDE_USAGE] = BOOL,
+    [BODY_MESSAGES] = T(ARRAY),
+    [BODY_CONTENTS] = T(ARRAY) | T(OBJECT) | T(STRING),
+    [BODY_MAX_TOKENS] = T(NUMBER),
+    [BODY_MAX_COMPLETION_TOKENS] = T(NUMBER),
+    [BODY_MAX_OUTPUT_TOKENS] = T(NUMBER),
+    [BODY_SERVICE_TIER] = T(STRING),
+    [BODY_PREVIOUS_RESPONSE] = T(STRING),
+    [BODY_N] = T(NUMBER),
+};
+
+static const char *type_words(unsigned mask)
+{
+    switch (mask) {
+    case T(STRING):
+        return "a string";
+    case BOOL:
+        return "true or false";
+    case T(OBJECT):
+        return "an object";
+    case T(ARRAY):
+        return "an array";
+    case T(NUMBER):
+        return "a number";
+    }
+    return "another type";
+}
+
+/* The member that a kind cannot do without, besides the model. */
+static int needed_member(enum endpoint_kind k)
+{
+    switch (k) {
+    case KIND_CHAT:
+    case KIND_MESSAGES:
+    case KIND_COUNT_TOKENS:
+        return BODY_MESSAGES;
+    case KIND_EMBEDDINGS:
+    case KIND_MODERATIONS:
+    case KIND_SPEECH:
+        return BODY_INPUT;
+    case KIND_IMAGES:
+    case KIND_COMPLETIONS:
+        return BODY_PROMPT;
+    case KIND_GENERATE:
+    case KIND_STREAM_GENERATE:
+        return BODY_CONTENTS;
+    case KIND_RERANK:
+        return BODY_QUERY;
+    default:
+        return -1;
+    }
+}
+
+static int invalid(
+    struct exchange *x, struct str param, const char *fmt, struct str name, const char *what)
+{
+    return exchange_fail_param(
+        x, 400, STR("invalid_request_error"), param, fmt, STR_ARG(name), what);
+}
+
+static int check_members(struct exchange *x)
+{
+    int needed = needed_member(x->match.endpoint->kind);
+
+    for (int i = 0; i < BODY_MEMBERS; i++) {
+        struct json_span *s = &x->spans[i];
+        struct str name = wants[i].path;
+        if (s->duplicate)
+            return exchange_fail_param(x, 400, STR("duplicate_member"), name,
+                "'" STR_FMT "' stands more than once in the body.", STR_ARG(name));
+        if (s->type == JSON_NULL)
+            s->type = JSON_NONE;
+        if (s->type != JSON_NONE && types[i] && !(types[i] & (1u << s->type)))
+            return invalid(x, name, "'" STR_FMT "' must be %s.", name, type_words(types[i]));
+    }
+    if (needed >= 0 && x->spans[needed].type == JSON_NONE)
+        return invalid(
+            x, wants[needed].path, "'" STR_FMT "' is missing%s.", wants[needed].path, "");
+    if (needed >= 0 && x->spans[needed].type == JSON_ARRAY && x->spans[needed].items == 0)
+        return invalid(
+            x, wants[needed].path, "'" STR_FMT "' must not be empty%s.", wants[needed].path, "");
+    return 0;
+}
+
+static int model_from_body(struct exchange *x)
+{
+    struct json_span *s = &x->spans[BODY_MODEL];
+    char *out;
+    ptrdiff_t n;
+
+    if (s->type == JSON_NONE) {
+        if (x->match.model.n || !(x->match.endpoint->flags & EP_MODEL_BODY))
+            return 0;
+        return exchange_fail_param(
+            x, 400, STR("invalid_request_error"), STR("model"), "'model' is missing.");
+    }
+    struct str literal = json_span_text(x->body, s);
+    if (!s->escaped) {
+        x->model_asked = str_at(literal.p + 1, literal.n - 2);
+    } else {
+        out = arena_alloc(&x->arena, literal.n);
+        n = out ? json_unescape(literal, out) : -1;
+        x->model_asked = str_at(out, n < 0 ? 0 : (size_t)n);
+    }
+    if (!x->model_asked.n || x->model_asked.n > 512)
+        return exchange_fail_param(x, 400, STR("invalid_request_error"), STR("model"),
+            "'model' must be a name of 1 to 512 bytes.");
+    return 0;
+}
+
+int gw_check_model(struct exchange *x)
+{
+    struct str raw = x->match.model;
+
+    if (x->model_asked.n || !raw.n)
+        return 0;
+    char *out = arena_alloc(&x->arena, raw.n);
+    ptrdiff_t n = out ? http_percent_decode(raw, out) : -1;
+    if (n <= 0 || n > 512)
+        return exchange_fail_param(x, 400, STR("invalid_request_error"), STR("model"),
+            "The model's name in the path is malformed.");
+    x->model_asked = str_at(out, (size_t)n);
+    return 0;
+}
+
+int gw_body_error(struct exchange *x, int r, uint64_t limit)
+{
+    switch (r) {
+    case -EMSGSIZE:
+        return exchange_failf(x, 413, STR("request_too_large"),
+            "The body is larger than the limit of %llu bytes.", (unsigned long long)limit);
+    case -ETIMEDOUT:
+        return exchange_fail(
+            x, 408, STR("request_timeout"), STR("The body did not arrive in time."));
+    case -ECANCELED:
+    case -ECONNRESET:
+    case -EPIPE:
+        x->outcome = OUTCOME_CANCELLED;
+        return exchange_fail(x, 499, STR("client_closed_request"),
+            STR("The client went away while sending its request."));
+    case -EINVAL:
+        return exchange_fail(
+            x, 400, STR("invalid_request_error"), STR("The chunked body is malformed."));
+    }
+    return exchange_failf(x, 500, STR("internal_error"), "Reading the body failed.");
+}
+
+static bool json_type_ok(struct exchange *x)
+{
+    struct str type = http_get(&x->rq->head.fields, HTTP_CONTENT_TYPE);
+    struct str media = str_trim(str_split(&type, ';'));
+
+    if (!media.p || !media.n)
+        return true; /* curl users forget it; the scan decides */
+    return str_ieq(media, STR("application/json")) ||
+           (media.n > 5 && str_ieq(str_from(media, media.n - 5), STR("+json"))) ||
+           str_ieq(media, STR("text/json"));
+}
+
+static int unsupported_type(struct exchange *x, const char *want)
+{
+    struct str got = http_get(&x->rq->head.fields, HTTP_CONTENT_TYPE);
+
+    return exchange_fail_param(x, 415, STR("unsupported_media_type"), STR("content-type"),
+        "Content-Type must be %s, not '" STR_FMT "'.", want, (int)MIN(got.n, 100), got.p);
+}
+
+static int scan(struct exchange *x)
+{
+    struct json_error e = {0};
+    enum json_type top;
+
+    if (json_scan(x->body, wants, x->spans, BODY_MEMBERS, &top, &e) < 0)
+        return exchange_failf(x, 400, STR("invalid_json"),
+            "The body is not valid JSON: %s at byte %zu.", e.why, e.at);
+    if (top != JSON_OBJECT)
+        return exchange_fail(
+            x, 400, STR("invalid_request_error"), STR("The body must be a JSON object."));
+    return 0;
+}
+
+static int read_json(struct exchange *x)
+{
+    const struct config *c = config_current();
+    int r;
+
+    if (!json_type_ok(x))
+        return unsupported_type(x, "application/json");
+    struct str coding = http_get(&x->rq->head.fields, HTTP_CONTENT_ENCODING);
+    if (coding.n && !str_ieq(coding, STR("identity")))
+        return exchange_fail_param(x, 415, STR("unsupported_media_type"), STR("content-encoding"),
+            "Compressed request bodies are not accepted.");
+    uint64_t limit = c->max_body;
+    r = http_body_all(x->rq, limit, &x->body);
+    if (r < 0)
+        return gw_body_error(x, r, limit);
+    if ((r = scan(x)) < 0 || (r = model_from_body(x)) < 0 || (r = check_members(x)) < 0)
+        return r;
+    x->stream = x->spans[BODY_STREAM].type == JSON_TRUE;
+    x->usage_asked = x->spans[BODY_INCLUDE_USAGE].type == JSON_TRUE;
+    splice_init(&x->splice, x->body);
+    return 0;
+}
+
+static int model_from_query(struct exchange *x)
+{
+    struct str model = http_query_get(x->rq->head.query, STR("model"));
+
+    if (model.n)
+        x->match.model = model;
+    return 0;
+}
+
+static int read_body(struct exchange *x)
+{
+    uint32_t flags = x->match.endpoint->flags;
+    struct str type = http_get(&x->rq->head.fields, HTTP_CONTENT_TYPE);
+    int r = 0;
+
+    meter_free(&x->meter);
+    meter_init(&x->meter, x->match.endpoint->kind);
+    if ((flags & EP_JSON) && x->rq->head.method == HTTP_POST)
+        r = read_json(x);
+    else if (flags & EP_MULTIPART && !str_istarts(type, STR("multipart/form-data")))
+        r = unsupported_type(x, "multipart/form-data");
+    else if (flags & EP_MULTIPART && flags & (EP_MODEL_BODY | EP_MODEL_OPT))
+        r = gw_upload_read(x);
+    else if (x->match.endpoint->kind == KIND_RESPONSES_WS)
+        r = gw_ws_accept(x);
+    else if (x->match.endpoint->kind == KIND_REALTIME_WS)
+        r = model_from_query(x);
+    if (x->match.endpoint->kind == KIND_STREAM_GENERATE)
+        x->stream = true;
+    return r < 0 ? r : gw_check_model(x);
+}
+
+const struct stage stage_read = {
+    .name = "read",
+    .on_request = read_body,
+};

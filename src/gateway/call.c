@@ -1,0 +1,191 @@
+/*
+ * The stage that calls the upstream: builds the request (bytes first: the body as it came, changed
+ * only by splicing), waits for the reply's head, hands the reply to the relay that fits it.
+ *
+ * What may suspend: everything here. A client that goes away cancels the coroutine; each wait then
+ * returns -ECANCELED, and http_call_end() closes the upstream at once.
+ */
+#include "gateway/gateway_int.h"
+
+#include <errno.h>
+
+/* --- edits to a JSON body --- */
+
+static int edit_model(struct exchange *x)
+{
+    struct json_span *s = &x->spans[BODY_MODEL];
+    _cleanup_(buf_free) struct buf lit = {0};
+
+    if (s->type != JSON_STRING || str_eq(x->model, x->model_asked) || !x->model.n)
+        return 0;
+    buf_init(&lit, 4096);
+    buf_addjson(&lit, x->model);
+    struct str with = arena_dup(&x->arena, buf_str(&lit));
+    return with.p ? splice_replace(&x->splice, s->value, s->end, with) : -ENOMEM;
+}
+
+/* Asks for usage in the stream where the client did not: always metered, shown only when asked. */
+static int edit_usage(struct exchange *x)
+{
+    struct json_span *o = &x->spans[BODY_STREAM_OPTIONS], *u = &x->spans[BODY_INCLUDE_USAGE];
+    int r;
+
+    if (!x->stream || x->usage_asked || !(x->match.endpoint->flags & EP_USAGE_OPT))
+        return 0;
+    if (u->type == JSON_FALSE)
+        r = splice_replace(&x->splice, u->value, u->end, STR("true"));
+    else if (o->type == JSON_OBJECT)
+        r = splice_replace(&x->splice, o->value + 1, o->value + 1,
+            o->items ? STR("\"include_usage\":true,") : STR("\"include_usage\":true"));
+    else if (o->key != o->end) /* "stream_options":null */
+        r = splice_replace(&x->splice, o->value, o->end, STR("{\"include_usage\":true}"));
+    else
+        r = splice_replace(&x->splice, x->spans[BODY_STREAM].end, x->spans[BODY_STREAM].end,
+            STR(",\"stream_options\":{\"include_usage\":true}"));
+    if (r == 0)
+        x->usage_injected = true;
+    return r;
+}
+
+/* --- start and head --- */
+
+static int call_failed(struct exchange *x, int r, const struct error *e)
+{
+    if (r == -ECANCELED || co_cancelled()) {
+        x->outcome = OUTCOME_CANCELLED;
+        return exchange_fail(x, 499, STR("client_closed_request"), STR("The client went away."));
+    }
+    x->outcome = OUTCOME_UPSTREAM_ERROR;
+    if (x->error.status)
+        return -EREMOTEIO;
+    x->error = *e;
+    if (!x->error.status) {
+        x->error.status = 502;
+        x->error.code = STR("upstream_failed");
+        x->error.message = STR("The provider could not be reached.");
+    }
+    x->error.message = arena_dup(&x->arena, x->error.message);
+    x->error.detail = arena_dup(&x->arena, x->error.detail);
+    return -EREMOTEIO;
+}
+
+int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n, uint64_t length,
+    bool has_body, bool stream_body, struct http_call **ret)
+{
+    const struct upstream *u = x->upstream;
+    const struct provider_face *face =
+        provider_face(u->provider, x->dialect, x->match.endpoint->kind);
+    struct str method = x->rq->head.method_text, target, fields;
+    struct buf *b = gw_scratch();
+    struct error e = {0};
+    char *errbuf;
+    int r = provider_target(u, face, x, b);
+
+    if (r < 0)
+        return r;
+    target = arena_dup(&x->arena, buf_str(b));
+    r = gw_upstream_fields(x, face, method, target, &fields);
+    if (r < 0)
+        return r;
+    if (!(errbuf = arena_alloc(&x->arena, 512)))
+        return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
+    struct http_client_request rq = {
+        .method = method,
+        .target = target,
+        .fields = fields,
+        .body = body,
+        .body_n = body_n,
+        .body_length = length,
+        .has_body = has_body,
+        .stream_body = stream_body,
+        .upgrade = (x->match.endpoint->flags & EP_WEBSOCKET) != 0,
+    };
+    x->attempts++;
+    x->upstream_sent_at = clock_now();
+    r = http_call_start(&u->origin, &rq, &u->timeouts, ret, &e, errbuf);
+    return r < 0 ? call_failed(x, r, &e) : 0;
+}
+
+/* A provider that refuses our credential is our fault, not the caller's: 502, never 401. */
+static int check_status(struct exchange *x, const struct http_head *h)
+{
+    x->upstream_status = h->status;
+    if (h->status != 401 && h->status != 403)
+        return 0;
+    if (x->caller_credential.n || h->status == 403)
+        return 0;
+    x->outcome = OUTCOME_UPSTREAM_ERROR;
+    x->error.no_retry = true;
+    x->error.hint = x->upstream->provider->key_env.n ? arena_printf(&x->arena, "Check " STR_FMT ".",
+                                                           STR_ARG(x->upstream->provider->key_env))
+                                                     : STR_NONE;
+    return exchange_failf(x, 502, STR("provider_auth_failed"),
+        STR_FMT " refused the gateway's credential.", STR_ARG(x->upstream->provider->title));
+}
+
+int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head **ret)
+{
+    struct error e = {0};
+    int r = http_call_head(c, ret, &e);
+
+    if (r < 0)
+        return call_failed(x, r, &e);
+    x->upstream_first_at = http_call_info(c).first_byte_at;
+    return check_status(x, *ret);
+}
+
+/* --- the stage --- */
+
+static int call_json(struct exchange *x)
+{
+    struct iovec iov[2 * SPLICE_MAX_EDITS + 1];
+    struct http_call *c = NULL;
+    const struct http_head *head;
+    int r;
+
+    if ((r = edit_model(x)) < 0 || (r = edit_usage(x)) < 0)
+        return exchange_fail(x, 500, STR("internal_error"), STR("Editing the body failed."));
+    unsigned n = splice_iov(&x->splice, iov);
+    r = gw_call_start(x, iov, n, splice_length(&x->splice), true, false, &c);
+    if (r == 0)
+        r = gw_call_head(x, c, &head);
+    if (r == 0)
+        r = gw_relay_reply(x, c, head);
+    http_call_end(c);
+    return r;
+}
+
+static int call_no_body(struct exchange *x)
+{
+    struct http_call *c = NULL;
+    const struct http_head *head;
+    int r = gw_call_start(x, NULL, 0, 0, false, false, &c);
+
+    if (r == 0)
+        r = gw_call_head(x, c, &head);
+    if (r == 0)
+        r = gw_relay_reply(x, c, head);
+    http_call_end(c);
+    return r;
+}
+
+static int call(struct exchange *x)
+{
+    const struct endpoint *e = x->match.endpoint;
+    bool body = x->rq->head.framing != HTTP_BODY_NONE;
+
+    if (e->flags & EP_WEBSOCKET)
+        return gw_call_websocket(x);
+    if ((e->flags & EP_JSON) && x->body.p)
+        return call_json(x);
+    if (e->flags & EP_MULTIPART)
+        return gw_call_multipart(x);
+    if (e->kind == KIND_MODELS)
+        return gw_models_list(x);
+    return body ? gw_call_raw(x) : call_no_body(x);
+}
+
+const struct stage stage_call = {
+    .name = "call",
+    .on_request = call,
+};

@@ -1,0 +1,268 @@
+/*
+ * Header fields on their way through. To the upstream go the client's fields but for: hop-by-hop
+ * ones, framing, the client's credentials, cookies, forwarding and gateway fields; in come the
+ * provider's credential and our mark in Via, by which a loop is noticed. Back go the upstream's
+ * fields but for hop-by-hop ones, framing and cookies, and ours are added.
+ */
+#include "base/secret.h"
+#include "crypto/random.h"
+#include "gateway/gateway_int.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+/* --- our mark in Via --- */
+
+static char mark[16]; /* "sf-" and 8 hex digits, drawn once per process */
+static pthread_once_t mark_once = PTHREAD_ONCE_INIT;
+
+static void mark_make(void)
+{
+    memcpy(mark, "sf-", 3);
+    random_hex(mark + 3, 4);
+    mark[11] = 0;
+}
+
+static struct str own_mark(void)
+{
+    pthread_once(&mark_once, mark_make);
+    return str_of(mark);
+}
+
+bool gw_came_from_us(struct http_request *rq)
+{
+    const struct http_fields *f = &rq->head.fields;
+
+    if (!http_has(f, HTTP_VIA))
+        return false;
+    for (unsigned i = 0; i < f->n; i++)
+        if (f->at[i].id == HTTP_VIA && str_find(f->at[i].value, own_mark()) >= 0)
+            return true;
+    return false;
+}
+
+/* --- to the upstream --- */
+
+/* Fields that never pass, whatever the message's Connection says. */
+static bool kept_back(const struct http_field *f)
+{
+    switch (f->id) {
+    case HTTP_HOST:
+    case HTTP_CONTENT_LENGTH:
+    case HTTP_EXPECT:
+    case HTTP_AUTHORIZATION:
+    case HTTP_X_API_KEY:
+    case HTTP_API_KEY:
+    case HTTP_X_GOOG_API_KEY:
+    case HTTP_COOKIE:
+    case HTTP_FORWARDED:
+    case HTTP_X_FORWARDED_FOR:
+    case HTTP_X_FORWARDED_HOST:
+    case HTTP_X_FORWARDED_PROTO:
+    case HTTP_X_SMARTFLOW_PROVIDER:
+    case HTTP_X_SMARTFLOW_TAGS:
+    case HTTP_X_SMARTFLOW_TRACE_ID:
+    case HTTP_X_SMARTFLOW_USER:
+    case HTTP_ACCEPT_ENCODING:
+    case HTTP_PROXY_AUTHORIZATION:
+        return true;
+    case HTTP_OTHER:
+        return str_istarts(f->name, STR("x-smartflow-")) ||
+               str_istarts(f->name, STR("x-forwarded-")) || str_ieq(f->name, STR("x-real-ip"));
+    default:
+        return false;
+    }
+}
+
+static struct str ws_protocols(struct exchange *x, struct str list)
+{
+    struct buf *b = gw_scratch();
+
+    while (list.p && list.n) {
+        struct str item = str_trim(str_split(&list, ','));
+        if (str_starts(item, STR("openai-insecure-api-key.")))
+            continue;
+        if (b->n)
+            buf_addstr(b, STR(", "));
+        buf_addstr(b, item);
+    }
+    return arena_dup(&x->arena, buf_str(b));
+}
+
+static void add_line(struct buf *out, struct str name, struct str value)
+{
+    buf_addstr(out, name);
+    buf_addstr(out, STR(": "));
+    buf_addstr(out, value);
+    buf_addstr(out, STR("\r\n"));
+}
+
+static void client_fields(struct exchange *x, bool websocket, struct buf *out)
+{
+    const struct http_fields *f = &x->rq->head.fields;
+
+    for (unsigned i = 0; i < f->n; i++) {
+        const struct http_field *h = &f->at[i];
+        if (kept_back(h) || http_is_hop_by_hop(f, h) || h->id == HTTP_VIA)
+            continue;
+        if (h->id == HTTP_SEC_WEBSOCKET_KEY || h->id == HTTP_SEC_WEBSOCKET_EXTENSIONS ||
+            h->id == HTTP_SEC_WEBSOCKET_PROTOCOL)
+            continue;
+        if (websocket && h->id == HTTP_ORIGIN)
+            continue;
+        add_line(out, h->name, h->value);
+    }
+}
+
+int gw_upstream_fields(struct exchange *x, const struct provider_face *face, struct str method,
+    struct str target, struct str *ret)
+{
+    const struct http_fields *f = &x->rq->head.fields;
+    const struct provider *p = x->upstream->provider;
+    bool websocket = (x->match.endpoint->flags & EP_WEBSOCKET) != 0;
+    struct str protocols = STR_NONE, via = http_get(f, HTTP_VIA);
+    struct buf *out;
+    int r;
+
+    if (websocket && http_has(f, HTTP_SEC_WEBSOCKET_PROTOCOL))
+        protocols = ws_protocols(x, http_get(f, HTTP_SEC_WEBSOCKET_PROTOCOL));
+    out = gw_scratch();
+    client_fields(x, websocket, out);
+    if (protocols.n)
+        add_line(out, STR("sec-websocket-protocol"), protocols);
+    if (!(x->match.endpoint->flags & EP_METERED) && http_has(f, HTTP_ACCEPT_ENCODING))
+        add_line(out, STR("accept-encoding"), http_get(f, HTTP_ACCEPT_ENCODING));
+    else
+        add_line(out, STR("accept-encoding"), STR("identity"));
+    if (p->default_field_name.n && face->dialect == DIALECT_ANTHROPIC &&
+        !http_has(f, HTTP_ANTHROPIC_VERSION))
+        add_line(out, p->default_field_name, p->default_field_value);
+    buf_addstr(out, STR("via: "));
+    if (via.n) {
+        buf_addstr(out, via);
+        buf_addstr(out, STR(", "));
+    }
+    buf_addstr(out, STR("1.1 "));
+    buf_addstr(out, own_mark());
+    buf_addstr(out, STR("\r\n"));
+    r = provider_sign(x->upstream, face, x, method, target, out);
+    if (r < 0)
+        return r;
+    *ret = arena_dup(&x->arena, buf_str(out));
+    mem_wipe(out->p, out->n);
+    if (out->err || !ret->p)
+        return exchange_fail(x, 431, STR("head_too_large"),
+            STR("The request's header fields are too large to pass on."));
+    return 0;
+}
+
+/* --- to the client --- */
+
+/* One value under each of the two names that the published documents use. */
+static void put_both(struct buf *out, struct str name, struct str other_name, struct str value)
+{
+    add_line(out, name, value);
+    add_line(out, other_name, value);
+}
+
+/* The decimal digits of v, at the end of room. */
+static struct str digits(char room[static 24], uint64_t v)
+{
+    char *at = room + 24;
+
+    do
+        *--at = (char)('0' + v % 10);
+    while (v /= 10);
+    return str_at(at, (size_t)(room + 24 - at));
+}
+
+/* Nano-dollars as a decimal number of dollars, without trailing zeros. */
+static struct str dollars(char out[static 40], uint64_t nano)
+{
+    char room[24];
+    struct str whole = digits(room, nano / 1000000000);
+    uint64_t rest = nano % 1000000000;
+    size_t n = whole.n + 1;
+
+    memcpy(out, whole.p, whole.n);
+    out[whole.n] = '.';
+    for (uint64_t place = 100000000; place; place /= 10)
+        out[n++] = (char)('0' + rest / place % 10);
+    while (out[n - 1] == '0' && out[n - 2] != '.')
+        n--;
+    return str_at(out, n);
+}
+
+void gw_own_fields(struct exchange *x, struct buf *out)
+{
+    char number[24], money[40];
+    int64_t ms = (clock_now() - x->rq->first_byte_at) / NS_PER_MS;
+
+    put_both(out, STR("x-smartflow-request-id"), STR("x-smartflow-call-id"), str_at(x->id, 36));
+    put_both(out, STR("x-smartflow-latency-ms"), STR("x-smartflow-duration-ms"),
+        digits(number, (uint64_t)MAX(ms, 0)));
+    if (x->upstream)
+        add_line(out, STR("x-smartflow-provider"), x->upstream->provider->id);
+    if (x->upstream && x->model.n)
+        add_line(out, STR("x-smartflow-model"), x->model);
+    if (x->cost_nano >= 0)
+        put_both(out, STR("x-smartflow-cost-usd"), STR("x-smartflow-response-cost"),
+            dollars(money, (uint64_t)x->cost_nano));
+    add_line(out, STR("x-smartflow-cache-hit"), STR("false"));
+    gw_cors_fields(config_current(), x->rq, out);
+}
+
+static bool reply_field_passes(
+    const struct http_head *from, const struct http_field *h, bool decoded)
+{
+    switch (h->id) {
+    case HTTP_CONTENT_LENGTH:
+    case HTTP_DATE: /* the server sends its own, as the moment of this reply */
+        return false;
+    case HTTP_CONTENT_ENCODING:
+        return !decoded;
+    case HTTP_OTHER:
+        return !str_ieq(h->name, STR("set-cookie")) && !str_istarts(h->name, STR("x-smartflow-"));
+    default:
+        return !http_is_hop_by_hop(&from->fields, h);
+    }
+}
+
+void gw_reply_fields(
+    struct exchange *x, const struct http_head *from, bool decoded, struct buf *out)
+{
+    for (unsigned i = 0; i < from->fields.n; i++) {
+        const struct http_field *h = &from->fields.at[i];
+        if (reply_field_passes(from, h, decoded) &&
+            !(h->id == HTTP_OTHER && http_is_hop_by_hop(&from->fields, h)))
+            add_line(out, h->name, h->value);
+    }
+    if (x->stream)
+        add_line(out, STR("x-accel-buffering"), STR("no"));
+    gw_own_fields(x, out);
+}
+
+/* --- CORS --- */
+
+static bool origin_allowed(const struct config *c, struct str origin)
+{
+    for (unsigned i = 0; i < c->cors_origins_n; i++)
+        if (str_eq(c->cors_origins[i], STR("*")) || str_ieq(c->cors_origins[i], origin))
+            return true;
+    return false;
+}
+
+void gw_cors_fields(const struct config *c, struct http_request *rq, struct buf *out)
+{
+    struct str origin = http_get(&rq->head.fields, HTTP_ORIGIN);
+
+    if (!c->cors_origins_n || !origin.n || !origin_allowed(c, origin))
+        return;
+    add_line(out, STR("access-control-allow-origin"), origin);
+    add_line(out, STR("vary"), STR("Origin"));
+    add_line(out, STR("access-control-expose-headers"),
+        STR("x-request-id, request-id, retry-after, x-smartflow-request-id, x-smartflow-call-id, "
+            "x-smartflow-cost-usd, x-smartflow-response-cost, x-smartflow-latency-ms, "
+            "x-smartflow-duration-ms, x-smartflow-provider, x-smartflow-model, "
+            "x-smartflow-cache-hit"));
+}

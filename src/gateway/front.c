@@ -1,0 +1,136 @@
+/*
+ * The front of the proxy port: what happens to a request before and after the pipeline. Health,
+ * metrics and admin paths are answered here; everything else must be a row of the endpoint table.
+ */
+#include "admin/admin.h"
+#include "gateway/gateway_int.h"
+
+#include <errno.h>
+
+/* --- CORS preflight and OPTIONS --- */
+
+static void reply_options(struct exchange *x)
+{
+    struct http_request *rq = x->rq;
+    struct buf *out = gw_scratch();
+    struct str asked = http_get(&rq->head.fields, HTTP_ACCESS_CONTROL_REQUEST_HEADERS);
+    bool preflight = http_has(&rq->head.fields, HTTP_ACCESS_CONTROL_REQUEST_METHOD);
+
+    buf_addstr(out, STR("allow: "));
+    endpoint_allow_text(x->match.allow, out);
+    buf_addstr(out, STR("\r\n"));
+    size_t before = out->n;
+    gw_cors_fields(config_current(), rq, out);
+    if (preflight && out->n > before) {
+        buf_addstr(out, STR("access-control-allow-methods: "));
+        endpoint_allow_text(x->match.allow, out);
+        buf_addstr(out, STR("\r\n"));
+        if (asked.n)
+            http_put(out, STR("access-control-allow-headers"), asked);
+        http_put(out, STR("access-control-max-age"), STR("600"));
+    }
+    http_reply(rq, 204, buf_str(out), STR_NONE);
+}
+
+/* --- paths that do not exist --- */
+
+static int no_such_route(struct exchange *x)
+{
+    struct str path = x->rq->head.path, near = endpoint_nearest(path);
+
+    if (x->match.allow) {
+        struct buf *b = gw_scratch();
+        endpoint_allow_text(x->match.allow, b);
+        x->error.hint = arena_printf(&x->arena, "Use " STR_FMT ".", STR_ARG(buf_str(b)));
+        return exchange_failf(x, 405, STR("method_not_allowed"),
+            "The method " STR_FMT " is not allowed for this path.",
+            (int)MIN(x->rq->head.method_text.n, 32), x->rq->head.method_text.p);
+    }
+    if (near.n)
+        x->error.hint = arena_printf(&x->arena, "Did you mean " STR_FMT "?", STR_ARG(near));
+    return exchange_failf(x, 404, STR("unknown_url"), "There is no route " STR_FMT " " STR_FMT ".",
+        (int)MIN(x->rq->head.method_text.n, 32), x->rq->head.method_text.p, (int)MIN(path.n, 300),
+        path.p);
+}
+
+static int find_endpoint(struct exchange *x)
+{
+    if (endpoint_find(&x->rq->head, &x->match, &x->dialect))
+        return 0;
+    return no_such_route(x);
+}
+
+/* --- one exchange --- */
+
+static void run(struct exchange *x)
+{
+    int r;
+
+    if (x->rq->head.method == HTTP_OPTIONS) {
+        find_endpoint(x);
+        reply_options(x);
+        return;
+    }
+    if (gw_came_from_us(x->rq)) {
+        endpoint_find(&x->rq->head, &x->match, &x->dialect);
+        x->error.hint = STR("Check the provider base URLs: OPENAI_API_BASE and the like name the "
+                            "provider here, not this gateway.");
+        r = exchange_fail(x, 508, STR("loop_detected"),
+            STR("This request came back to the gateway that sent it."));
+    } else {
+        r = find_endpoint(x);
+    }
+    if (r == 0)
+        r = gw_pipeline_request(x);
+    if (r < 0 || x->error.status) {
+        if (x->outcome == OUTCOME_PENDING)
+            x->outcome = OUTCOME_REFUSED;
+        if (co_cancelled())
+            x->outcome = OUTCOME_CANCELLED;
+        else
+            gw_send_error(x);
+    }
+    co_mask_cancel();
+    gw_pipeline_end(x);
+    co_unmask_cancel();
+}
+
+void gateway_handle(struct http_request *rq, void *ctx)
+{
+    struct config *c = config_current();
+    (void)ctx;
+
+    if (admin_handle(rq, c, true))
+        return;
+    struct exchange *x = gw_exchange_new(rq, c);
+    if (!x || !gw_admit(c)) {
+        http_reply(rq, 503, STR("retry-after: 1\r\ncontent-type: application/json\r\n"),
+            STR("{\"error\":{\"message\":\"The gateway is at its limit of requests in flight; try "
+                "again shortly.\",\"type\":\"server_error\",\"param\":null,\"code\":"
+                "\"overloaded\"}}"));
+        if (x)
+            gw_exchange_free(x);
+        return;
+    }
+    config_ref(c);
+    run(x);
+    gw_exchange_free(x);
+    config_unref(c);
+    gw_release();
+}
+
+void gateway_render_error(struct buf *out, int status, struct str path, const char *why, void *ctx)
+{
+    struct http_head h = {.path = path};
+    struct endpoint_match m;
+    enum dialect d;
+    struct error e = {.status = status, .code = STR("bad_request"), .message = str_of(why)};
+    (void)ctx;
+
+    endpoint_find(&h, &m, &d);
+    if (status == 408)
+        e.code = STR("request_timeout");
+    else if (status == 431)
+        e.code = STR("head_too_large");
+    dialect_error_body(d, &e, STR_NONE, out);
+}

@@ -1,0 +1,89 @@
+/*
+ * What the files of the gateway share: the per-thread state, and the steps of one exchange in the
+ * order in which front.c and the pipeline call them.
+ */
+#ifndef SF_GATEWAY_INT_H
+#define SF_GATEWAY_INT_H
+
+#include "config/config.h"
+#include "gateway/gateway.h"
+#include "http/client.h"
+#include "llm/exchange.h"
+#include "llm/stage.h"
+#include "runtime/co.h"
+#include "runtime/loop.h"
+
+/* --- exchange.c: making and freeing --- */
+struct exchange *gw_exchange_new(struct http_request *rq, struct config *config);
+void gw_exchange_free(struct exchange *x);
+/* Gives the request's head and body back while the exchange goes on: what is still needed of them is
+ * copied. For streams, which may stay open for long. -ENOMEM. */
+int gw_exchange_detach(struct exchange *x);
+
+/* --- pipeline.c --- */
+int gw_pipeline_request(struct exchange *x); /* 0, or x->error is set */
+void gw_pipeline_end(struct exchange *x);
+const struct stage *const *gw_pipeline_table(unsigned *ret_n);
+
+/* --- body.c --- */
+extern const struct stage stage_read; /* reads and scans JSON bodies; finds the model */
+/* What every kind of body shares once the model's name is known: percent-decodes path models. */
+int gw_check_model(struct exchange *x);
+/* x->error for a failed body read. */
+int gw_body_error(struct exchange *x, int r, uint64_t limit);
+
+/* --- fields.c --- */
+/* The fields that go to the upstream, as text in the arena. drop_encoding: ask for identity. */
+int gw_upstream_fields(struct exchange *x, const struct provider_face *face, struct str method,
+    struct str target, struct str *ret);
+/* The upstream's fields and ours, appended to out. drop_type: content-encoding was undone. */
+void gw_reply_fields(
+    struct exchange *x, const struct http_head *from, bool decoded, struct buf *out);
+/* Our own fields alone (x-smartflow-…), for replies that no upstream made. */
+void gw_own_fields(struct exchange *x, struct buf *out);
+void gw_cors_fields(const struct config *c, struct http_request *rq, struct buf *out);
+bool gw_came_from_us(struct http_request *rq); /* the Via field holds our mark */
+
+/* --- call.c: the stage that talks to the upstream --- */
+extern const struct stage stage_call;
+/* Starts the upstream call with this body (stream_body: follows by http_call_write). */
+int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n, uint64_t length,
+    bool has_body, bool stream_body, struct http_call **ret);
+/* Waits for the head; maps failures to x->error. */
+int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head **ret);
+/* Passes the reply on and meters it. Ends with x->outcome set. */
+int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *head);
+
+/* --- the other shapes of a call --- */
+int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_head *head);
+int gw_call_multipart(struct exchange *x);
+int gw_call_raw(struct exchange *x);
+int gw_call_websocket(struct exchange *x);
+int gw_models_list(struct exchange *x);
+
+/* --- multipart.c: part of the read stage, and the owner of x->upload --- */
+int gw_upload_read(struct exchange *x); /* reads until the model's part is there */
+void gw_upload_free(struct upload *u);
+
+/* --- websocket.c: likewise --- */
+int gw_ws_accept(
+    struct exchange *x); /* Responses over WebSocket: the first message names the model */
+bool gw_ws_send_error(struct exchange *x); /* true: x->ws existed and has been told and closed */
+void gw_ws_free(struct ws_front *w);
+
+/* --- reply.c --- */
+/* Renders x->error in the caller's dialect, or as a stream's error event, or resets. */
+void gw_send_error(struct exchange *x);
+int gw_reply_json(struct exchange *x, int status, struct str body);
+/* A fresh, empty buffer of this thread for assembling fields; valid until the next suspension. */
+struct buf *gw_scratch(void);
+
+/* --- settle.c --- */
+extern const struct stage stage_settle; /* usage → cost; counts locally where none was reported */
+
+/* --- admit.c: requests in flight --- */
+bool gw_admit(struct config *c);
+void gw_release(void);
+unsigned gw_in_flight(void);
+
+#endif

@@ -1,0 +1,280 @@
+/*
+ * Multipart bodies. They are passed on while they arrive. Where the model decides the upstream and
+ * its part comes late, what was read before is held: up to 256 KiB in memory, beyond that in an
+ * unlinked file of the data folder. Once the model is known, the held bytes go out (with the
+ * model's value replaced where it has another name upstream), and the rest follows as it comes.
+ */
+#include "http/multipart.h"
+#include "gateway/gateway_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MODEL_MAX 512
+
+struct upload {
+    struct multipart parser;
+    struct buf memory; /* the first LIMIT_SPOOL_MEMORY bytes */
+    int file;          /* the bytes behind those; -1 = none */
+    uint64_t held;     /* bytes in memory and file */
+    bool ended;        /* the whole body is held */
+    bool in_model, found;
+    uint64_t model_at; /* where the model's value stands in the body */
+    size_t model_n;
+    char model[MODEL_MAX];
+};
+
+void gw_upload_free(struct upload *u)
+{
+    if (!u)
+        return;
+    multipart_free(&u->parser);
+    buf_free(&u->memory);
+    if (u->file >= 0)
+        close(u->file);
+    free(u);
+}
+
+/* --- holding --- */
+
+static int spool_open(void)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, STR_FMT, STR_ARG(config_current()->data_dir));
+    return open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+}
+
+static int hold(struct upload *u, struct str bytes)
+{
+    size_t room = LIMIT_SPOOL_MEMORY - MIN(u->memory.n, LIMIT_SPOOL_MEMORY);
+    struct str in_memory = str_to(bytes, room), rest = str_from(bytes, room);
+
+    if (buf_addstr(&u->memory, in_memory) < 0)
+        return -ENOMEM;
+    u->held += bytes.n;
+    if (!rest.n)
+        return 0;
+    if (u->file < 0 && (u->file = spool_open()) < 0)
+        return -errno;
+    while (rest.n) {
+        ssize_t n = write(u->file, rest.p, rest.n);
+        if (n < 0)
+            return -errno;
+        rest = str_from(rest, (size_t)n);
+    }
+    return 0;
+}
+
+/* --- looking for the model --- */
+
+static int take_model(struct exchange *x, struct upload *u)
+{
+    struct multipart *m = &u->parser;
+
+    if (u->model_n + m->data.n > MODEL_MAX)
+        return exchange_fail_param(x, 400, STR("invalid_request_error"), STR("model"),
+            "'model' must be a name of at most %d bytes.", MODEL_MAX);
+    if (!u->model_n)
+        u->model_at = m->data_at;
+    memcpy(u->model + u->model_n, m->data.p, m->data.n);
+    u->model_n += m->data.n;
+    return 0;
+}
+
+static int look(struct exchange *x, struct upload *u, struct str bytes)
+{
+    int r;
+
+    while ((r = multipart_next(&u->parser, &bytes)) != MULTIPART_MORE && r >= 0) {
+        if (r == MULTIPART_PART) {
+            u->in_model = str_eq(u->parser.name, STR("model"));
+            if (u->in_model && u->found)
+                return exchange_fail_param(x, 400, STR("duplicate_member"), STR("model"),
+                    "'model' stands more than once in the form.");
+        } else if (r == MULTIPART_DATA && u->in_model && (r = take_model(x, u)) < 0) {
+            return r;
+        } else if (r == MULTIPART_PART_END && u->in_model) {
+            u->found = true;
+            u->in_model = false;
+        } else if (r == MULTIPART_END) {
+            break;
+        }
+    }
+    if (r == -E2BIG)
+        return exchange_fail(x, 400, STR("invalid_request_error"),
+            STR("The form has too many parts, or a part with too long a head."));
+    if (r < 0)
+        return exchange_fail(
+            x, 400, STR("invalid_request_error"), STR("The multipart body is malformed."));
+    return 0;
+}
+
+static struct upload *upload_new(struct exchange *x)
+{
+    struct str boundary = multipart_boundary(http_get(&x->rq->head.fields, HTTP_CONTENT_TYPE));
+    struct upload *u = calloc(1, sizeof *u);
+
+    if (!u)
+        return NULL;
+    u->file = -1;
+    buf_init(&u->memory, LIMIT_SPOOL_MEMORY);
+    if (!boundary.p || multipart_init(&u->parser, boundary) < 0) {
+        gw_upload_free(u);
+        exchange_fail_param(x, 400, STR("invalid_request_error"), STR("content-type"),
+            "Content-Type has no valid boundary.");
+        return NULL;
+    }
+    return u;
+}
+
+int gw_upload_read(struct exchange *x)
+{
+    uint64_t limit = config_current()->max_upload;
+    struct upload *u = x->upload = upload_new(x);
+    struct str piece;
+    ssize_t n;
+    int r;
+
+    if (!u)
+        return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
+    while (!u->found) {
+        n = http_body_read(x->rq, limit, &piece);
+        if (n < 0)
+            return gw_body_error(x, (int)n, limit);
+        if (n == 0)
+            break;
+        if ((r = look(x, u, piece)) < 0)
+            return r;
+        if (hold(u, piece) < 0)
+            return exchange_fail(x, 507, STR("spool_failed"),
+                STR("The upload could not be held: the data folder cannot be written."));
+    }
+    u->ended = !u->found;
+    if (u->found)
+        x->model_asked = str_at(u->model, u->model_n);
+    if (!x->model_asked.n && (x->match.endpoint->flags & EP_MODEL_BODY) && !x->match.model.n)
+        return exchange_fail_param(
+            x, 400, STR("invalid_request_error"), STR("model"), "The form has no field 'model'.");
+    return 0;
+}
+
+/* --- passing on --- */
+
+static int send_range(struct upload *u, struct http_call *c, uint64_t from, uint64_t to)
+{
+    char copy[4096];
+    int r = 0;
+
+    while (r == 0 && from < to && from < u->memory.n) {
+        uint64_t n = MIN(to, u->memory.n) - from;
+        r = http_call_write(c, str_at(u->memory.p + from, n));
+        from += n;
+    }
+    while (r == 0 && from < to) {
+        size_t want = (size_t)MIN(to - from, sizeof copy);
+        ssize_t n = pread(u->file, copy, want, (off_t)(from - u->memory.n));
+        if (n <= 0)
+            return -EIO;
+        r = http_call_write(c, str_at(copy, (size_t)n));
+        from += (uint64_t)n;
+    }
+    return r;
+}
+
+static bool renamed(struct exchange *x)
+{
+    return x->upload && x->upload->found && x->model.n && !str_eq(x->model, x->model_asked);
+}
+
+static int send_held(struct exchange *x, struct http_call *c)
+{
+    struct upload *u = x->upload;
+    int r;
+
+    if (!u)
+        return 0;
+    if (!renamed(x))
+        return send_range(u, c, 0, u->held);
+    r = send_range(u, c, 0, u->model_at);
+    if (r == 0)
+        r = http_call_write(c, x->model);
+    if (r == 0)
+        r = send_range(u, c, u->model_at + u->model_n, u->held);
+    return r;
+}
+
+static int send_rest(struct exchange *x, struct http_call *c)
+{
+    uint64_t limit = config_current()->max_upload;
+    struct str piece;
+    ssize_t n;
+    int r;
+
+    while ((n = http_body_read(x->rq, limit, &piece)) > 0) {
+        r = http_call_write(c, piece);
+        if (r == -EPIPE)
+            return 0; /* the upstream has answered already */
+        if (r < 0)
+            return r;
+    }
+    return n < 0 ? gw_body_error(x, (int)n, limit) : 0;
+}
+
+static uint64_t length_out(struct exchange *x)
+{
+    const struct http_head *h = &x->rq->head;
+
+    if (h->framing != HTTP_BODY_LENGTH)
+        return HTTP_LENGTH_UNKNOWN;
+    return renamed(x) ? h->content_length - x->upload->model_n + x->model.n : h->content_length;
+}
+
+static int pass_body(struct exchange *x, struct http_call *c)
+{
+    int r = send_held(x, c);
+
+    if (r == 0 && !(x->upload && x->upload->ended))
+        r = send_rest(x, c);
+    if (r == 0)
+        r = http_call_write_end(c);
+    if (r == -EPIPE || r >= 0)
+        return 0;
+    if (r == -ECANCELED)
+        x->outcome = OUTCOME_CANCELLED;
+    return exchange_fail(
+        x, 502, STR("upstream_send_failed"), STR("Passing the body on to the provider failed."));
+}
+
+static int call_streamed(struct exchange *x)
+{
+    struct http_call *c = NULL;
+    const struct http_head *head;
+    uint64_t limit = config_current()->max_upload;
+    int r;
+
+    if (x->rq->head.framing == HTTP_BODY_LENGTH && x->rq->head.content_length > limit)
+        return gw_body_error(x, -EMSGSIZE, limit);
+    r = gw_call_start(x, NULL, 0, length_out(x), true, true, &c);
+    if (r == 0)
+        r = pass_body(x, c);
+    if (r == 0)
+        r = gw_call_head(x, c, &head);
+    if (r == 0)
+        r = gw_relay_reply(x, c, head);
+    http_call_end(c);
+    return r;
+}
+
+int gw_call_multipart(struct exchange *x)
+{
+    return call_streamed(x);
+}
+
+int gw_call_raw(struct exchange *x)
+{
+    return call_streamed(x);
+}

@@ -1,0 +1,229 @@
+/*
+ * Passing a stream of events on. Events go to the client as they came, and only whole ones, so that
+ * an error event after a broken stream can be read. Each is looked at once for usage, errors and the
+ * end marker. Where we asked for usage on the client's behalf, its traces are taken out again: the
+ * chunk that carries only usage, and "usage":null in the others.
+ *
+ * What has to be written is gathered as an iovec over the upstream's buffer: bytes that stay as they
+ * are are never copied, and all that one read brought becomes one write.
+ *
+ * The wait for the next bytes happens at small stack depth, with the request's head and body given
+ * back: an open stream that is silent costs little.
+ */
+#include "gateway/gateway_int.h"
+#include "http/inflate.h"
+#include "http/sse.h"
+#include "route/route.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define OUT_MAX     15
+#define IN_MAX      16
+#define PLAIN_BYTES (32 * KIB)
+
+struct relay {
+    struct exchange *x;
+    struct sse sse;
+    struct inflater *inflater; /* NULL: plain */
+    char *plain;               /* room for decoded bytes */
+    bool strip;                /* take the traces of the injected option out */
+    bool eof_framed;           /* only the end marker tells a whole stream from a cut one */
+    bool failed;               /* the client is gone */
+};
+
+/* The pieces to be written next. */
+struct out {
+    struct iovec iov[OUT_MAX];
+    int n;
+};
+
+static void out_flush(struct relay *r, struct out *o)
+{
+    if (o->n && !r->failed && http_reply_writev(r->x->rq, o->iov, o->n) < 0)
+        r->failed = true;
+    o->n = 0;
+}
+
+/* Adds bytes, joining them to the last piece where they follow it in memory. */
+static void out_add(struct relay *r, struct out *o, struct str s)
+{
+    if (!s.n)
+        return;
+    if (o->n) {
+        struct iovec *last = &o->iov[o->n - 1];
+        if ((char *)last->iov_base + last->iov_len == s.p) {
+            last->iov_len += s.n;
+            return;
+        }
+    }
+    if (o->n == OUT_MAX)
+        out_flush(r, o);
+    o->iov[o->n++] = (struct iovec){(void *)s.p, s.n};
+}
+
+static bool within(struct str inner, struct str outer)
+{
+    return inner.p >= outer.p && inner.p + inner.n <= outer.p + outer.n;
+}
+
+static void one_event(struct relay *r, struct out *o, const struct sse_event *ev)
+{
+    size_t from = 0, to = 0;
+    enum meter_verdict v = meter_event(&r->x->meter, ev->event, ev->data, &from, &to);
+
+    if (r->strip && v == METER_USAGE)
+        return;
+    if (r->strip && v == METER_NULL && within(ev->data, ev->raw)) {
+        const char *end = ev->raw.p + ev->raw.n;
+        out_add(r, o, str_at(ev->raw.p, (size_t)(ev->data.p - ev->raw.p) + from));
+        out_add(r, o, str_at(ev->data.p + to, (size_t)(end - ev->data.p) - to));
+        return;
+    }
+    out_add(r, o, ev->raw);
+}
+
+/* An event that the parser had to put together lies in its buffer, and must be written before the
+ * next one is taken. */
+static int take_piece(struct relay *r, struct str piece, struct out *o)
+{
+    struct sse_event ev;
+    struct str in = piece;
+    int n;
+
+    while ((n = sse_next(&r->sse, &in, &ev)) > 0) {
+        one_event(r, o, &ev);
+        if (!within(ev.raw, piece))
+            out_flush(r, o);
+    }
+    return n;
+}
+
+/* A compressed stream is metered and sent on decoded. */
+static int take_packed(struct relay *r, struct str in, struct out *o)
+{
+    ptrdiff_t n;
+    int e = 0;
+
+    while (e == 0 && (n = inflater_next(r->inflater, &in, r->plain, PLAIN_BYTES)) > 0) {
+        e = take_piece(r, str_at(r->plain, (size_t)n), o);
+        out_flush(r, o);
+    }
+    return e < 0 ? e : n < 0 ? (int)n : 0;
+}
+
+static int relay_open(struct relay *r, struct exchange *x, const struct http_head *h)
+{
+    struct str coding = http_get(&h->fields, HTTP_CONTENT_ENCODING);
+
+    *r = (struct relay){
+        .x = x,
+        .strip = x->usage_injected,
+        .eof_framed = h->framing == HTTP_BODY_TO_EOF,
+    };
+    sse_init(&r->sse, LIMIT_SSE_EVENT_BYTES);
+    if (!coding.n || str_ieq(coding, STR("identity")))
+        return 0;
+    if (inflater_new(coding, &r->inflater) < 0)
+        return -EOPNOTSUPP;
+    r->plain = malloc(PLAIN_BYTES);
+    return r->plain ? 0 : -ENOMEM;
+}
+
+static void relay_close(struct relay *r)
+{
+    sse_free(&r->sse);
+    inflater_free(r->inflater);
+    free(r->plain);
+}
+
+static int client_gone(struct exchange *x)
+{
+    x->outcome = OUTCOME_CANCELLED;
+    return exchange_fail(x, 499, STR("client_closed_request"), STR("The client went away."));
+}
+
+static int stream_broke(struct exchange *x, ssize_t e)
+{
+    if (e == -ECANCELED || e == -EPIPE || co_cancelled())
+        return client_gone(x);
+    x->outcome = OUTCOME_TRUNCATED;
+    if (e == -ETIMEDOUT)
+        return exchange_fail(x, 504, STR("upstream_timeout"),
+            STR("The provider stopped sending in the middle of its stream."));
+    if (e == -EMSGSIZE)
+        return exchange_fail(x, 502, STR("upstream_event_too_large"),
+            STR("The provider sent an event that is larger than the gateway takes."));
+    if (e == -EOPNOTSUPP || e == -EINVAL)
+        return exchange_fail(x, 502, STR("upstream_bad_response"),
+            STR("The provider's stream has a coding that cannot be read."));
+    return exchange_fail(
+        x, 502, STR("upstream_closed"), STR("The provider's stream broke off before its end."));
+}
+
+/* Begins the reply. The request's own bytes are no longer needed, since a stream is not retried. */
+static int begin(struct relay *r, const struct http_head *h)
+{
+    struct exchange *x = r->x;
+    struct buf *fields = gw_scratch();
+
+    gw_reply_fields(x, h, r->inflater != NULL, fields);
+    x->reply_first_at = clock_now();
+    int e = http_reply_begin(x->rq, h->status, buf_str(fields), HTTP_LENGTH_UNKNOWN);
+    return e < 0 ? e : gw_exchange_detach(x);
+}
+
+/* The last write and the end of the reply in one. rest: bytes of an event without its blank line,
+ * which the upstream sent as the last of a whole body. */
+static int finish(struct relay *r, struct out *o)
+{
+    struct exchange *x = r->x;
+
+    if (r->eof_framed && !x->meter.finished && !x->meter.failed &&
+        x->match.endpoint->stream != STREAM_OTHER) {
+        out_flush(r, o);
+        return stream_broke(x, -ECONNRESET);
+    }
+    out_add(r, o, sse_rest(&r->sse));
+    x->outcome = x->meter.failed ? OUTCOME_UPSTREAM_ERROR : OUTCOME_OK;
+    if (r->failed || http_reply_end_with(x->rq, o->iov, o->n, STR_NONE) < 0)
+        return client_gone(x);
+    return 0;
+}
+
+/* One read's pieces: 1 when the stream goes on, 0 when it ended well, or -errno. */
+static int step(struct relay *r, struct http_call *c)
+{
+    struct iovec in[IN_MAX];
+    struct out o = {.n = 0};
+    int n = http_call_readv(c, in, IN_MAX), e = 0;
+
+    if (n < 0)
+        return n;
+    for (int i = 0; i < n && e == 0; i++) {
+        struct str piece = str_at(in[i].iov_base, in[i].iov_len);
+        e = r->inflater ? take_packed(r, piece, &o) : take_piece(r, piece, &o);
+    }
+    if (e == 0 && (n == 0 || http_call_ended(c)))
+        return finish(r, &o);
+    out_flush(r, &o);
+    return e < 0 ? e : r->failed ? -EPIPE : 1;
+}
+
+int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_head *h)
+{
+    struct relay r;
+    int e = relay_open(&r, x, h);
+
+    if (e == 0)
+        e = begin(&r, h);
+    if (e == 0)
+        while ((e = step(&r, c)) > 0)
+            continue;
+    if (e < 0 && !x->error.status)
+        stream_broke(x, e);
+    if (x->meter.reply_id[0] && (x->match.endpoint->flags & EP_CREATES))
+        affinity_put(str_of(x->meter.reply_id), x->upstream->provider->id);
+    relay_close(&r);
+    return x->error.status ? -EREMOTEIO : 0;
+}

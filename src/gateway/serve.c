@@ -1,0 +1,429 @@
+/*
+ * The program's life: threads with their loops and listeners, signals, reload and drain.
+ *
+ * Every thread has the same three servers (proxy, management, demo), each with its own SO_REUSEPORT
+ * listeners. The first thread also takes the signals:
+ *   SIGTERM, SIGINT  drain: readiness says 503, listeners close once their queues are empty, calls
+ *                    end, at the latest after the drain time-out. A second one ends at once.
+ *   SIGHUP           a new configuration snapshot is loaded and handed to every loop; listeners and
+ *                    connections stay. A faulty one is reported and the old one stays.
+ */
+#include "admin/admin.h"
+#include "base/log.h"
+#include "demo/demo.h"
+#include "gateway/gateway_int.h"
+#include "gateway/serve_int.h"
+#include "llm/tokens.h"
+#include "runtime/offload.h"
+#include "runtime/process.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+extern char **environ;
+
+struct worker {
+    struct program *program;
+    unsigned index;
+    pthread_t thread;
+    struct loop *loop;
+    struct http_server *servers[SERVICES];
+    unsigned open; /* servers that still have connections */
+    int start_error;
+};
+
+struct program {
+    struct config *config; /* the newest snapshot */
+    const char *config_path;
+    struct worker *workers;
+    unsigned workers_n;
+    struct tls_ctx *tls;
+    uint16_t ports[SERVICES];
+    unsigned draining;  /* signals seen */
+    unsigned undrained; /* threads that still have calls; the first thread counts */
+    struct timer drain_limit;
+    pthread_barrier_t ended; /* all loops have ended; then: nothing posts to them any more */
+    int fds[SERVICES][64];   /* listeners, made before any thread runs */
+};
+
+static struct program program;
+
+/* --- listeners --- */
+
+static const struct http_handler handlers[SERVICES] = {
+    [SERVICE_PROXY] = {.handle = gateway_handle,
+        .overloaded = gateway_overloaded,
+        .render_error = gateway_render_error},
+    [SERVICE_MANAGEMENT] = {.handle = admin_serve, .render_error = gateway_render_error},
+};
+
+static bool service_on(const struct config *c, int service)
+{
+    switch (service) {
+    case SERVICE_PROXY:
+        return (c->roles & ROLE_PROXY) != 0;
+    case SERVICE_MANAGEMENT:
+        return (c->roles & ROLE_MANAGEMENT) != 0;
+    default:
+        return c->demo;
+    }
+}
+
+static int listen_service(struct program *p, int service, struct str bind, uint16_t port)
+{
+    for (unsigned i = 0; i < p->workers_n; i++) {
+        int fd = net_listen(bind, i ? p->ports[service] : port, true, 4096, &p->ports[service]);
+        if (fd < 0) {
+            log_msg(LOG_ERROR, "cannot listen on " STR_FMT ":%u: %s%s", STR_ARG(bind), port,
+                strerror(-fd), fd == -EADDRINUSE ? " (is another gateway running?)" : "");
+            return fd;
+        }
+        p->fds[service][i] = fd;
+    }
+    return 0;
+}
+
+/* SO_REUSEPORT would let a second gateway share our port unnoticed: one probe without it first. */
+static int listen_all(struct program *p)
+{
+    const struct config *c = p->config;
+    const uint16_t ports[SERVICES] = {c->proxy_port, c->management_port, c->demo_port};
+    int r = 0;
+
+    for (int s = 0; s < SERVICES && r == 0; s++) {
+        if (!service_on(c, s))
+            continue;
+        struct str bind = s == SERVICE_DEMO ? STR("127.0.0.1") : c->bind;
+        uint16_t bound;
+        int probe = net_listen(bind, ports[s], false, 1, &bound);
+        if (probe < 0) {
+            log_msg(LOG_ERROR, "cannot listen on " STR_FMT ":%u: %s%s", STR_ARG(bind), ports[s],
+                strerror(-probe), probe == -EADDRINUSE ? " (is another gateway running?)" : "");
+            return probe;
+        }
+        close(probe);
+        r = listen_service(p, s, bind, ports[s]);
+    }
+    return r;
+}
+
+/* --- a thread --- */
+
+static struct http_server_settings server_settings(const struct program *p, int service)
+{
+    const struct config *c = p->config;
+
+    return (struct http_server_settings){
+        .max_head = c->max_head,
+        .max_connections = c->max_connections,
+        .head_timeout = c->head_timeout,
+        .idle_timeout = c->idle_timeout,
+        .body_timeout = c->body_timeout,
+        .write_timeout = c->write_timeout,
+        .tls = service == SERVICE_DEMO ? NULL : p->tls,
+    };
+}
+
+static int open_servers(struct worker *w)
+{
+    struct program *p = w->program;
+
+    for (int s = 0; s < SERVICES; s++) {
+        if (!service_on(p->config, s))
+            continue;
+        struct http_server_settings set = server_settings(p, s);
+        const struct http_handler *h = s == SERVICE_DEMO ? &demo_handler : &handlers[s];
+        int r = http_server_new(&set, h, &w->servers[s]);
+        if (r == 0)
+            r = http_server_listen(w->servers[s], p->fds[s][w->index]);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void worker_run(struct worker *w)
+{
+    loop_bind(w->loop);
+    config_set_current(w->program->config);
+    w->start_error = open_servers(w);
+    if (w->start_error == 0)
+        loop_run(w->loop);
+    for (int s = 0; s < SERVICES; s++)
+        if (w->servers[s])
+            http_server_free(w->servers[s]);
+    http_client_close_idle();
+    config_set_current(NULL);
+    log_flush();
+}
+
+/* A loop is freed by its own thread, but not before the offload pool and the other threads are done
+ * with it: the first thread stops the pool between the two waits. */
+static void worker_end(struct worker *w)
+{
+    struct program *p = w->program;
+
+    pthread_barrier_wait(&p->ended);
+    if (w->index == 0)
+        offload_stop();
+    pthread_barrier_wait(&p->ended);
+    loop_free(w->loop);
+}
+
+static void *worker_main(void *arg)
+{
+    worker_run(arg);
+    worker_end(arg);
+    return NULL;
+}
+
+/* --- drain --- */
+
+static void stop_loop(void *arg)
+{
+    (void)arg;
+    loop_stop(loop_self());
+}
+
+static void stop_all(void)
+{
+    for (unsigned i = 0; i < program.workers_n; i++)
+        loop_post(program.workers[i].loop, stop_loop, NULL);
+}
+
+/* On the first thread. No loop ends before all threads are drained: the first one has the signals
+ * and the drain's time-out, and the demo provider of any may still be needed by the calls of
+ * another. */
+static void worker_drained(void *arg)
+{
+    (void)arg;
+    if (--program.undrained == 0)
+        stop_all();
+}
+
+static void server_drained(void *ctx)
+{
+    struct worker *w = ctx;
+
+    if (--w->open == 0)
+        loop_post(program.workers[0].loop, worker_drained, NULL);
+}
+
+static void drain_worker(void *arg)
+{
+    struct worker *w = arg;
+
+    w->open = 1;
+    for (int s = 0; s < SERVICE_DEMO; s++)
+        w->open += w->servers[s] != NULL;
+    for (int s = 0; s < SERVICE_DEMO; s++)
+        if (w->servers[s])
+            http_server_drain(w->servers[s], server_drained, w);
+    server_drained(w);
+}
+
+static void drain_over(struct timer *t)
+{
+    (void)t;
+    log_msg(LOG_WARN, "the drain time-out is over: %u calls are cut off", gw_in_flight());
+    stop_all();
+}
+
+static void begin_drain(struct program *p)
+{
+    log_msg(LOG_INFO, "draining: %u calls in flight", gw_in_flight());
+    admin_set_draining(true);
+    timer_init(&p->drain_limit, drain_over);
+    timer_set(&p->drain_limit, clock_now() + p->config->drain_timeout);
+    p->undrained = p->workers_n;
+    for (unsigned i = 0; i < p->workers_n; i++)
+        loop_post(p->workers[i].loop, drain_worker, &p->workers[i]);
+}
+
+/* --- reload --- */
+
+static void report_problem(void *ctx, const char *file, unsigned line, const char *text)
+{
+    (void)ctx;
+    if (file && line)
+        log_msg(LOG_ERROR, "%s:%u: %s", file, line, text);
+    else
+        log_msg(LOG_ERROR, "%s", text);
+}
+
+static void take_config(void *arg)
+{
+    struct config *c = arg;
+    struct worker *w = NULL;
+
+    for (unsigned i = 0; i < program.workers_n; i++)
+        if (program.workers[i].loop == loop_self())
+            w = &program.workers[i];
+    config_set_current(c);
+    for (int s = 0; w && s < SERVICES; s++) {
+        if (!w->servers[s])
+            continue;
+        struct http_server_settings set = server_settings(&program, s);
+        http_server_reconfigure(w->servers[s], &set);
+    }
+    config_unref(c);
+}
+
+static void reload(struct program *p)
+{
+    struct config *c;
+
+    if (config_load(p->config_path, environ, report_problem, NULL, &c)) {
+        log_msg(LOG_ERROR, "the new configuration is faulty; the old one stays");
+        return;
+    }
+    c->demo = p->config->demo; /* what the listeners are cannot change without a restart */
+    serve_adopt(c, p->config, p->ports);
+    config_unref(p->config);
+    p->config = c;
+    log_open(c->log_file);
+    for (unsigned i = 0; i < p->workers_n; i++)
+        loop_post(p->workers[i].loop, take_config, config_ref(c));
+    log_msg(LOG_INFO, "configuration reloaded");
+}
+
+static void on_signal(int signo, void *ctx)
+{
+    struct program *p = ctx;
+
+    if (signo == SIGHUP) {
+        reload(p);
+    } else if (p->draining++ == 0) {
+        begin_drain(p);
+    } else {
+        stop_all();
+    }
+}
+
+/* --- start --- */
+
+static void prepare_process(const struct config *c)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    if (!c->core_dumps) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        prctl(PR_SET_DUMPABLE, 0);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int make_server_tls(struct program *p)
+{
+    struct tls_server_settings set = {
+        .cert_file = p->config->tls_cert,
+        .key_file = p->config->tls_key,
+        .client_ca_file = p->config->tls_client_ca,
+    };
+    char err[256];
+
+    if (!set.cert_file)
+        return 0;
+    if (tls_server_ctx(&set, &p->tls, err, sizeof err) < 0) {
+        log_msg(LOG_ERROR, "TLS: %s", err);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int make_workers(struct program *p)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    p->workers_n = p->config->threads ? p->config->threads : (unsigned)MAX(cores, 1);
+    p->workers_n = MIN(p->workers_n, ARRAY_LEN(p->fds[0]));
+    p->workers = calloc(p->workers_n, sizeof *p->workers);
+    if (!p->workers)
+        return -ENOMEM;
+    for (unsigned i = 0; i < p->workers_n; i++) {
+        p->workers[i].program = p;
+        p->workers[i].index = i;
+        int r = loop_new(i, &p->workers[i].loop);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void publish_loops(struct program *p)
+{
+    struct loop *loops[ARRAY_LEN(p->fds[0])];
+
+    for (unsigned i = 0; i < p->workers_n; i++)
+        loops[i] = p->workers[i].loop;
+    admin_set_loops(loops, p->workers_n);
+}
+
+static int start(struct program *p)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    char err[256];
+    int r;
+
+    loop_bind(p->workers[0].loop);
+    if ((r = signals_watch(signals, ARRAY_LEN(signals), on_signal, p)) < 0)
+        return r;
+    if ((r = serve_data_dir(p->config)) < 0 || (r = listen_all(p)) < 0)
+        return r;
+    serve_adopt(p->config, NULL, p->ports);
+    if (affinity_open(p->config->data_dir.p, err, sizeof err) < 0) {
+        log_msg(LOG_ERROR, "%s", err);
+        return -EIO;
+    }
+    if ((r = offload_start(4)) < 0)
+        return r;
+    pthread_barrier_init(&p->ended, NULL, p->workers_n);
+    for (unsigned i = 1; i < p->workers_n; i++)
+        if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) != 0)
+            return -EAGAIN;
+    return 0;
+}
+
+static int run(struct program *p)
+{
+    int r = make_server_tls(p);
+
+    if (r == 0)
+        r = make_workers(p);
+    if (r == 0)
+        r = start(p);
+    if (r < 0)
+        return 1;
+    publish_loops(p);
+    serve_banner(p->config, p->ports, p->tls != NULL);
+    worker_run(&p->workers[0]);
+    stop_all();
+    worker_end(&p->workers[0]);
+    for (unsigned i = 1; i < p->workers_n; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    affinity_close();
+    log_msg(LOG_INFO, "stopped");
+    log_flush();
+    return p->workers[0].start_error ? 1 : 0;
+}
+
+int gateway_serve(struct config *first, const char *config_path)
+{
+    program.config = first;
+    program.config_path = config_path;
+    first->demo = serve_wants_demo(first);
+    prepare_process(first);
+    if (first->share_dir)
+        tokens_set_share(first->share_dir);
+    return run(&program);
+}

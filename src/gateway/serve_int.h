@@ -1,0 +1,22 @@
+/*
+ * What starting needs besides threads: data folder, keys that are made at first start, the demo's
+ * address, the lines that a newcomer sees.
+ */
+#ifndef SF_GATEWAY_SERVE_INT_H
+#define SF_GATEWAY_SERVE_INT_H
+
+#include "config/config.h"
+
+enum service { SERVICE_PROXY, SERVICE_MANAGEMENT, SERVICE_DEMO, SERVICES };
+
+/* Makes the data folder (0700); 0 or -errno, logged. */
+int serve_data_dir(const struct config *c);
+/* Fills what a snapshot takes from the running program: the demo's address and key, the admin key
+ * that was made at first start. was: the snapshot before, NULL at start. */
+void serve_adopt(struct config *c, const struct config *was, const uint16_t *ports);
+/* The demo runs when it is asked for, or when no provider is configured. */
+bool serve_wants_demo(const struct config *c);
+/* Addresses, a key and three lines of curl to paste. */
+void serve_banner(const struct config *c, const uint16_t *ports, bool tls);
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * What is told about calls: metrics and the log line. Stages that only look.
+ */
+#ifndef SF_TELEMETRY_TELEMETRY_H
+#define SF_TELEMETRY_TELEMETRY_H
+
+#include "llm/stage.h"
+
+extern const struct stage stage_metrics;    /* smartflow_requests_total and the other families */
+extern const struct stage stage_access_log; /* "call": one line without content */
+
+#endif
