@@ -1,0 +1,1 @@
+"""The parts of ./test: processes, counting, stages. Standard library only."""
