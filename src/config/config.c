@@ -177,6 +177,7 @@ static void load_prices(struct loader *l)
 
     if (path.n && prices_overlay_load(path.p, &l->c->prices, err, sizeof err) < 0)
         loader_problem(l, 0, "SMARTFLOW_PRICES: %s", err);
+    l->c->route.prices = l->c->prices;
 }
 
 static void load_texts(struct loader *l)

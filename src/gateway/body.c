@@ -128,6 +128,9 @@ static int model_from_body(struct exchange *x)
     char *out;
     ptrdiff_t n;
 
+    /* Elsewhere the path names it (Gemini repeats it in some bodies), or it is none of ours. */
+    if (!(x->match.endpoint->flags & (EP_MODEL_BODY | EP_MODEL_OPT)))
+        return 0;
     if (s->type == JSON_NONE) {
         if (x->match.model.n || !(x->match.endpoint->flags & EP_MODEL_BODY))
             return 0;
@@ -207,6 +210,7 @@ static int unsupported_type(struct exchange *x, const char *want)
 
 static int scan(struct exchange *x)
 {
+    x->spans = gw_spans_new();
     struct json_error e = {0};
     enum json_type top;
 
@@ -217,6 +221,33 @@ static int scan(struct exchange *x)
         return exchange_fail(
             x, 400, STR("invalid_request_error"), STR("The body must be a JSON object."));
     return 0;
+}
+
+/* Characters of a string literal: speech is billed by them. */
+static uint64_t count_characters(struct str literal)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 1; i + 1 < literal.n; i++) {
+        unsigned char c = (unsigned char)literal.p[i];
+        n += (c & 0xc0) != 0x80;
+        if (c != '\\')
+            continue;
+        bool low = literal.p[i + 1] == 'u' && (literal.p[i + 2] | 32) == 'd' &&
+                   strchr("cdefCDEF", literal.p[i + 3]);
+        n -= low; /* the second half of a surrogate pair */
+        i += literal.p[i + 1] == 'u' ? 5 : 1;
+    }
+    return n;
+}
+
+int gw_scan_body(struct exchange *x)
+{
+    int r = scan(x);
+
+    if (r == 0)
+        r = model_from_body(x);
+    return r < 0 ? r : check_members(x);
 }
 
 static int read_json(struct exchange *x)
@@ -234,11 +265,12 @@ static int read_json(struct exchange *x)
     r = http_body_all(x->rq, limit, &x->body);
     if (r < 0)
         return gw_body_error(x, r, limit);
-    if ((r = scan(x)) < 0 || (r = model_from_body(x)) < 0 || (r = check_members(x)) < 0)
+    if ((r = gw_scan_body(x)) < 0)
         return r;
     x->stream = x->spans[BODY_STREAM].type == JSON_TRUE;
     x->usage_asked = x->spans[BODY_INCLUDE_USAGE].type == JSON_TRUE;
-    splice_init(&x->splice, x->body);
+    if (x->match.endpoint->kind == KIND_SPEECH && x->spans[BODY_INPUT].type == JSON_STRING)
+        x->characters = count_characters(json_span_text(x->body, &x->spans[BODY_INPUT]));
     return 0;
 }
 

@@ -6,41 +6,43 @@
  * returns -ECANCELED, and http_call_end() closes the upstream at once.
  */
 #include "gateway/gateway_int.h"
+#include "json/splice.h"
 
 #include <errno.h>
 
 /* --- edits to a JSON body --- */
 
-static int edit_model(struct exchange *x)
+static int edit_model(struct exchange *x, struct splice *to)
 {
     struct json_span *s = &x->spans[BODY_MODEL];
     _cleanup_(buf_free) struct buf lit = {0};
 
-    if (s->type != JSON_STRING || str_eq(x->model, x->model_asked) || !x->model.n)
+    if (s->type != JSON_STRING || str_eq(x->model, x->model_asked) || !x->model.n ||
+        (x->match.endpoint->flags & EP_MODEL_PATH))
         return 0;
     buf_init(&lit, 4096);
     buf_addjson(&lit, x->model);
     struct str with = arena_dup(&x->arena, buf_str(&lit));
-    return with.p ? splice_replace(&x->splice, s->value, s->end, with) : -ENOMEM;
+    return with.p ? splice_replace(to, s->value, s->end, with) : -ENOMEM;
 }
 
 /* Asks for usage in the stream where the client did not: always metered, shown only when asked. */
-static int edit_usage(struct exchange *x)
+static int edit_usage(struct exchange *x, struct splice *to)
 {
     struct json_span *o = &x->spans[BODY_STREAM_OPTIONS], *u = &x->spans[BODY_INCLUDE_USAGE];
     int r;
 
     if (!x->stream || x->usage_asked || !(x->match.endpoint->flags & EP_USAGE_OPT))
         return 0;
-    if (u->type == JSON_FALSE)
-        r = splice_replace(&x->splice, u->value, u->end, STR("true"));
+    if (u->type == JSON_FALSE || u->key != u->end) /* false or null */
+        r = splice_replace(to, u->value, u->end, STR("true"));
     else if (o->type == JSON_OBJECT)
-        r = splice_replace(&x->splice, o->value + 1, o->value + 1,
+        r = splice_replace(to, o->value + 1, o->value + 1,
             o->items ? STR("\"include_usage\":true,") : STR("\"include_usage\":true"));
     else if (o->key != o->end) /* "stream_options":null */
-        r = splice_replace(&x->splice, o->value, o->end, STR("{\"include_usage\":true}"));
+        r = splice_replace(to, o->value, o->end, STR("{\"include_usage\":true}"));
     else
-        r = splice_replace(&x->splice, x->spans[BODY_STREAM].end, x->spans[BODY_STREAM].end,
+        r = splice_replace(to, x->spans[BODY_STREAM].end, x->spans[BODY_STREAM].end,
             STR(",\"stream_options\":{\"include_usage\":true}"));
     if (r == 0)
         x->usage_injected = true;
@@ -136,19 +138,29 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
 
 /* --- the stage --- */
 
-static int call_json(struct exchange *x)
+/* Sends the body and waits for the reply's head. Not inlined: what lies on the stack here is only
+ * needed until then, while a relay may wait for long. */
+__attribute__((noinline)) static int send_json(
+    struct exchange *x, struct http_call **ret, const struct http_head **ret_head)
 {
     struct iovec iov[2 * SPLICE_MAX_EDITS + 1];
-    struct http_call *c = NULL;
-    const struct http_head *head;
+    struct splice edits;
     int r;
 
-    if ((r = edit_model(x)) < 0 || (r = edit_usage(x)) < 0)
+    splice_init(&edits, x->body);
+    if ((r = edit_model(x, &edits)) < 0 || (r = edit_usage(x, &edits)) < 0)
         return exchange_fail(x, 500, STR("internal_error"), STR("Editing the body failed."));
-    unsigned n = splice_iov(&x->splice, iov);
-    r = gw_call_start(x, iov, n, splice_length(&x->splice), true, false, &c);
-    if (r == 0)
-        r = gw_call_head(x, c, &head);
+    unsigned n = splice_iov(&edits, iov);
+    r = gw_call_start(x, iov, n, splice_length(&edits), true, false, ret);
+    return r < 0 ? r : gw_call_head(x, *ret, ret_head);
+}
+
+static int call_json(struct exchange *x)
+{
+    struct http_call *c = NULL;
+    const struct http_head *head;
+    int r = send_json(x, &c, &head);
+
     if (r == 0)
         r = gw_relay_reply(x, c, head);
     http_call_end(c);

@@ -1,6 +1,7 @@
 /*
- * Making and freeing exchanges. Each lies in one 4 KiB block from a per-thread list; what the
- * struct does not need is the first block of its arena, so a small call needs no other allocation.
+ * Making and freeing exchanges. The struct lies on its coroutine's stack, whose page is there anyway;
+ * the first block of its arena and the spans of its body come from per-thread lists, so that a call
+ * in steady state allocates next to nothing.
  */
 #include "crypto/random.h"
 #include "gateway/gateway_int.h"
@@ -8,38 +9,51 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BLOCK_BYTES 4096
-#define KEEP_BLOCKS 256
+#define ARENA_BYTES 1536
+#define KEEP_CELLS  256
 
-struct block {
-    struct block *next;
+/* A list of free cells of one size. */
+struct cells {
+    struct cell {
+        struct cell *next;
+    } *free;
+    unsigned n;
 };
 
-static _Thread_local struct block *free_blocks;
-static _Thread_local unsigned free_n;
+static _Thread_local struct cells arenas, spans;
 
-static void *block_take(void)
+static void *cell_take(struct cells *c, size_t size)
 {
-    struct block *b = free_blocks;
+    struct cell *p = c->free;
 
-    if (!b)
-        return aligned_alloc(64, BLOCK_BYTES);
-    free_blocks = b->next;
-    free_n--;
-    return b;
+    if (!p)
+        return malloc(size);
+    c->free = p->next;
+    c->n--;
+    return p;
 }
 
-static void block_give(void *p)
+static void cell_give(struct cells *c, void *p)
 {
-    struct block *b = p;
+    struct cell *cell = p;
 
-    if (free_n >= KEEP_BLOCKS) {
+    if (!p)
+        return;
+    if (c->n >= KEEP_CELLS) {
         free(p);
         return;
     }
-    b->next = free_blocks;
-    free_blocks = b;
-    free_n++;
+    cell->next = c->free;
+    c->free = cell;
+    c->n++;
+}
+
+struct json_span *gw_spans_new(void)
+{
+    struct json_span *s = cell_take(&spans, BODY_MEMBERS * sizeof *s);
+
+    must(s);
+    return s;
 }
 
 /* A UUID of version 7: the time first, so that ids sort by when calls began. */
@@ -62,24 +76,25 @@ static void make_id(char out[static 37], int64_t wall_ns)
     out[36] = 0;
 }
 
-struct exchange *gw_exchange_new(struct http_request *rq, struct config *config)
+int gw_exchange_init(struct exchange *x, struct http_request *rq, struct config *config)
 {
-    struct exchange *x = block_take();
+    void *first = cell_take(&arenas, ARENA_BYTES);
 
-    if (!x)
-        return NULL;
-    _Static_assert(sizeof *x <= BLOCK_BYTES - 512, "an exchange leaves room for its arena");
+    if (!first)
+        return -ENOMEM;
     memset(x, 0, sizeof *x);
-    arena_init(&x->arena, x + 1, BLOCK_BYTES - sizeof *x, LIMIT_EXCHANGE_ARENA);
+    x->arena_first = first;
+    arena_init(&x->arena, first, ARENA_BYTES, LIMIT_EXCHANGE_ARENA);
     x->rq = rq;
     x->started_wall = clock_wall();
     make_id(x->id, x->started_wall);
     x->keys_settings = &config->keys;
     x->route_settings = &config->route;
-    x->client = rq->peer;
+    x->client = gw_client_address(config, rq);
+    x->end_user = http_get(&rq->head.fields, HTTP_X_SMARTFLOW_USER);
     x->cost_nano = -1;
     meter_init(&x->meter, KIND_MODELS);
-    return x;
+    return 0;
 }
 
 int gw_exchange_detach(struct exchange *x)
@@ -97,16 +112,19 @@ int gw_exchange_detach(struct exchange *x)
     }
     x->match.door = x->match.version = x->match.rest = x->match.id = x->match.model = STR_NONE;
     x->caller_credential = STR_NONE;
+    cell_give(&spans, x->spans);
+    x->spans = NULL;
     http_request_forget_head(x->rq);
     return 0;
 }
 
-void gw_exchange_free(struct exchange *x)
+void gw_exchange_end(struct exchange *x)
 {
     free(x->body_copy);
     meter_free(&x->meter);
     gw_upload_free(x->upload);
     gw_ws_free(x->ws);
     arena_free(&x->arena);
-    block_give(x);
+    cell_give(&spans, x->spans);
+    cell_give(&arenas, x->arena_first);
 }

@@ -105,8 +105,8 @@ static void client_fields(struct exchange *x, bool websocket, struct buf *out)
         const struct http_field *h = &f->at[i];
         if (kept_back(h) || http_is_hop_by_hop(f, h) || h->id == HTTP_VIA)
             continue;
-        if (h->id == HTTP_SEC_WEBSOCKET_KEY || h->id == HTTP_SEC_WEBSOCKET_EXTENSIONS ||
-            h->id == HTTP_SEC_WEBSOCKET_PROTOCOL)
+        if (h->id == HTTP_SEC_WEBSOCKET_KEY || h->id == HTTP_SEC_WEBSOCKET_VERSION ||
+            h->id == HTTP_SEC_WEBSOCKET_EXTENSIONS || h->id == HTTP_SEC_WEBSOCKET_PROTOCOL)
             continue;
         if (websocket && h->id == HTTP_ORIGIN)
             continue;
@@ -128,6 +128,11 @@ int gw_upstream_fields(struct exchange *x, const struct provider_face *face, str
         protocols = ws_protocols(x, http_get(f, HTTP_SEC_WEBSOCKET_PROTOCOL));
     out = gw_scratch();
     client_fields(x, websocket, out);
+    if (websocket) {
+        buf_addstr(out, STR("connection: upgrade\r\nupgrade: websocket\r\n"
+                            "sec-websocket-version: 13\r\n"));
+        add_line(out, STR("sec-websocket-key"), gw_ws_key(x));
+    }
     if (protocols.n)
         add_line(out, STR("sec-websocket-protocol"), protocols);
     if (!(x->match.endpoint->flags & EP_METERED) && http_has(f, HTTP_ACCEPT_ENCODING))

@@ -95,26 +95,39 @@ static void run(struct exchange *x)
     co_unmask_cancel();
 }
 
+static void refuse_overload(struct http_request *rq)
+{
+    struct endpoint_match m;
+    struct error e = {.status = 503,
+        .code = STR("overloaded"),
+        .message = STR("The gateway is at its limit of requests in flight; try again shortly.")};
+    _cleanup_(buf_free) struct buf body = {0};
+    enum dialect d;
+
+    buf_init(&body, 4 * KIB);
+    endpoint_find(&rq->head, &m, &d);
+    dialect_error_body(d, &e, STR_NONE, &body);
+    http_reply(rq, 503, STR("retry-after: 1\r\ncontent-type: application/json\r\n"),
+        buf_str(&body));
+}
+
 void gateway_handle(struct http_request *rq, void *ctx)
 {
     struct config *c = config_current();
+    struct exchange x;
     (void)ctx;
 
     if (admin_handle(rq, c, true))
         return;
-    struct exchange *x = gw_exchange_new(rq, c);
-    if (!x || !gw_admit(c)) {
-        http_reply(rq, 503, STR("retry-after: 1\r\ncontent-type: application/json\r\n"),
-            STR("{\"error\":{\"message\":\"The gateway is at its limit of requests in flight; try "
-                "again shortly.\",\"type\":\"server_error\",\"param\":null,\"code\":"
-                "\"overloaded\"}}"));
-        if (x)
-            gw_exchange_free(x);
+    if (!gw_admit(c)) {
+        refuse_overload(rq);
         return;
     }
     config_ref(c);
-    run(x);
-    gw_exchange_free(x);
+    if (gw_exchange_init(&x, rq, c) == 0) {
+        run(&x);
+        gw_exchange_end(&x);
+    }
     config_unref(c);
     gw_release();
 }

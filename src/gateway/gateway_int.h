@@ -14,11 +14,16 @@
 #include "runtime/loop.h"
 
 /* --- exchange.c: making and freeing --- */
-struct exchange *gw_exchange_new(struct http_request *rq, struct config *config);
-void gw_exchange_free(struct exchange *x);
+int gw_exchange_init(struct exchange *x, struct http_request *rq, struct config *config);
+void gw_exchange_end(struct exchange *x);
+/* Room for BODY_MEMBERS spans; given back with the exchange. */
+struct json_span *gw_spans_new(void);
 /* Gives the request's head and body back while the exchange goes on: what is still needed of them is
  * copied. For streams, which may stay open for long. -ENOMEM. */
 int gw_exchange_detach(struct exchange *x);
+
+/* --- client_addr.c --- */
+struct net_addr gw_client_address(const struct config *c, const struct http_request *rq);
 
 /* --- pipeline.c --- */
 int gw_pipeline_request(struct exchange *x); /* 0, or x->error is set */
@@ -27,6 +32,8 @@ const struct stage *const *gw_pipeline_table(unsigned *ret_n);
 
 /* --- body.c --- */
 extern const struct stage stage_read; /* reads and scans JSON bodies; finds the model */
+/* Scans x->body: x->spans, x->model_asked; 0, or x->error. Does not suspend. */
+int gw_scan_body(struct exchange *x);
 /* What every kind of body shares once the model's name is known: percent-decodes path models. */
 int gw_check_model(struct exchange *x);
 /* x->error for a failed body read. */
@@ -55,6 +62,8 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *head);
 
 /* --- the other shapes of a call --- */
+/* The ids that the reply named belong to the provider that made them. */
+void gw_remember_ids(struct exchange *x);
 int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_head *head);
 int gw_call_multipart(struct exchange *x);
 int gw_call_raw(struct exchange *x);
@@ -70,6 +79,7 @@ int gw_ws_accept(
     struct exchange *x); /* Responses over WebSocket: the first message names the model */
 bool gw_ws_send_error(struct exchange *x); /* true: x->ws existed and has been told and closed */
 void gw_ws_free(struct ws_front *w);
+struct str gw_ws_key(struct exchange *x); /* a fresh Sec-WebSocket-Key; x->ws keeps it */
 
 /* --- reply.c --- */
 /* Renders x->error in the caller's dialect, or as a stream's error event, or resets. */

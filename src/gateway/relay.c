@@ -43,11 +43,21 @@ static int client_gone(struct exchange *x)
         STR("The client went away while it was being answered."));
 }
 
+/* Ids that the provider made lead back to it later. */
+void gw_remember_ids(struct exchange *x)
+{
+    struct str provider = x->upstream->provider->id, id;
+    size_t at = 0;
+
+    while (meter_next_id(&x->meter, &at, &id))
+        affinity_put(id, provider);
+}
+
 static void succeeded(struct exchange *x)
 {
     x->outcome = x->upstream_status < 400 ? OUTCOME_OK : OUTCOME_UPSTREAM_ERROR;
-    if (x->outcome == OUTCOME_OK && (x->match.endpoint->flags & EP_CREATES) && x->meter.reply_id[0])
-        affinity_put(str_of(x->meter.reply_id), x->upstream->provider->id);
+    if (x->outcome == OUTCOME_OK)
+        gw_remember_ids(x);
 }
 
 /* --- compressed replies --- */

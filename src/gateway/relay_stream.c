@@ -13,7 +13,6 @@
 #include "gateway/gateway_int.h"
 #include "http/inflate.h"
 #include "http/sse.h"
-#include "route/route.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -222,8 +221,7 @@ int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_h
             continue;
     if (e < 0 && !x->error.status)
         stream_broke(x, e);
-    if (x->meter.reply_id[0] && (x->match.endpoint->flags & EP_CREATES))
-        affinity_put(str_of(x->meter.reply_id), x->upstream->provider->id);
+    gw_remember_ids(x);
     relay_close(&r);
     return x->error.status ? -EREMOTEIO : 0;
 }

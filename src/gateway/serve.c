@@ -406,7 +406,9 @@ static int run(struct program *p)
         return 1;
     publish_loops(p);
     serve_banner(p->config, p->ports, p->tls != NULL);
+    serve_watch_memory();
     worker_run(&p->workers[0]);
+    serve_stop_watching();
     stop_all();
     worker_end(&p->workers[0]);
     for (unsigned i = 1; i < p->workers_n; i++)

@@ -19,4 +19,8 @@ bool serve_wants_demo(const struct config *c);
 /* Addresses, a key and three lines of curl to paste. */
 void serve_banner(const struct config *c, const uint16_t *ports, bool tls);
 
+/* memory.c: returns free heap pages; on the first loop's thread, from start to stop. */
+void serve_watch_memory(void);
+void serve_stop_watching(void);
+
 #endif

@@ -5,10 +5,24 @@
 #include "gateway/gateway_int.h"
 #include "llm/prices.h"
 #include "llm/tokens.h"
+#include "runtime/offload.h"
+
+/* What can be counted from texts; minutes of audio or pictures cannot. */
+static bool countable(enum endpoint_kind k)
+{
+    const uint64_t kinds = KIND_BIT(KIND_CHAT) | KIND_BIT(KIND_COMPLETIONS) |
+                           KIND_BIT(KIND_RESPONSES) | KIND_BIT(KIND_EMBEDDINGS) |
+                           KIND_BIT(KIND_MESSAGES) | KIND_BIT(KIND_COMPLETE) |
+                           KIND_BIT(KIND_GENERATE) | KIND_BIT(KIND_STREAM_GENERATE) |
+                           KIND_BIT(KIND_GEMINI_EMBED) | KIND_BIT(KIND_SPEECH);
+    return (kinds & KIND_BIT(k)) != 0;
+}
 
 /* A call that reached the provider's model, but whose reply said nothing of usage. */
 static bool must_count(struct exchange *x)
 {
+    if (x->match.endpoint && !countable(x->match.endpoint->kind))
+        return false;
     if (!x->match.endpoint || !(x->match.endpoint->flags & EP_METERED) || !x->upstream_status)
         return false;
     if (x->upstream_status >= 400 || x->meter.usage.source != USAGE_UNKNOWN)
@@ -16,18 +30,65 @@ static bool must_count(struct exchange *x)
     return x->outcome == OUTCOME_OK || x->meter.events > 0;
 }
 
+/* A count for the offload pool: large texts take milliseconds, and so does mapping the ranks. */
+struct count_job {
+    struct exchange *x;
+    uint64_t input, output;
+};
+
+#define COUNT_HERE_BYTES (8 * KIB)
+#define COUNT_MAX_BYTES  (4 * MIB)
+
+/* Tokens of a text; of a huge one, those of its first part, scaled. */
+static uint64_t count_text(struct str model, struct str text)
+{
+    uint64_t n = tokens_count(model, str_to(text, COUNT_MAX_BYTES), NULL);
+
+    return text.n > COUNT_MAX_BYTES ? n * text.n / COUNT_MAX_BYTES : n;
+}
+
+static int count_work(void *data)
+{
+    struct count_job *j = data;
+    struct exchange *x = j->x;
+    struct str text = buf_str(&x->meter.text);
+
+    j->input = x->body.n <= COUNT_MAX_BYTES
+                   ? tokens_of_request(x->model, x->match.endpoint->kind, x->body)
+                   : x->body.n / 4;
+    j->output = count_text(x->model, text);
+    if (x->meter.output_bytes > text.n && text.n)
+        j->output = j->output * x->meter.output_bytes / text.n;
+    return 0;
+}
+
+/* The job is bounded work on the exchange's own memory, so it is waited for without a deadline and
+ * with cancellation masked: the memory must outlive it. */
+static void count_tokens(struct exchange *x, struct count_job *j)
+{
+    if (x->body.n + x->meter.text.n <= COUNT_HERE_BYTES && tokens_ready(x->model)) {
+        count_work(j);
+        return;
+    }
+    co_mask_cancel();
+    if (offload_run(count_work, j, NULL, NEVER_NS) < 0) {
+        j->input = x->body.n / 4;
+        j->output = x->meter.output_bytes / 4;
+    }
+    co_unmask_cancel();
+}
+
 static void count_locally(struct exchange *x)
 {
     struct usage *u = &x->meter.usage;
-    struct str text = buf_str(&x->meter.text);
+    struct count_job j = {.x = x};
 
     if (x->match.endpoint->kind == KIND_SPEECH) {
         u->characters = x->characters;
     } else {
-        u->input = tokens_of_request(x->model, x->match.endpoint->kind, x->body);
-        u->output = tokens_count(x->model, text, NULL);
-        if (x->meter.output_bytes > text.n && text.n)
-            u->output = u->output * x->meter.output_bytes / text.n;
+        count_tokens(x, &j);
+        u->input = j.input;
+        u->output = j.output;
     }
     u->source = USAGE_COUNTED;
 }

@@ -334,7 +334,7 @@ static bool find_in(enum dialect d, const struct http_head *h, struct endpoint_m
             m->allow |= e->methods;
             continue;
         }
-        if (m->azure_deployment)
+        if (m->azure_deployment && !(e->flags & EP_MODEL_PATH))
             t.model = m->model;
         *m = t;
         m->endpoint = e;
@@ -351,13 +351,16 @@ bool endpoint_find(const struct http_head *head, struct endpoint_match *ret, enu
     if (find_in(*dialect, head, ret))
         return true;
     /* /cursor and the root serve every dialect: a path that exists in one alone is that one's. */
+    const enum dialect guessed = *dialect;
     for (int d = 0; d < DIALECTS_IN_FRONT; d++) {
-        if (d == (int)*dialect || (ret->door.n && !str_eq(ret->door, STR("cursor"))))
+        if (d == (int)guessed || (ret->door.n && !str_eq(ret->door, STR("cursor"))))
             continue;
-        if (find_in((enum dialect)d, head, ret)) {
+        const uint16_t allow = ret->allow;
+        bool found = find_in((enum dialect)d, head, ret);
+        if (found || (!allow && ret->allow))
             *dialect = (enum dialect)d;
+        if (found)
             return true;
-        }
     }
     return false;
 }

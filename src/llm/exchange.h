@@ -16,7 +16,6 @@
 #include "llm/meter.h"
 #include "llm/usage.h"
 #include "json/scan.h"
-#include "json/splice.h"
 
 struct keys_settings;
 struct model_facts;
@@ -26,7 +25,7 @@ struct upstream;
 struct virtual_key;
 struct ws_front;
 
-enum { STAGES_MAX = 24 };
+enum { STAGES_MAX = 16 };
 
 /* The members of a JSON request that the gateway reads; indexes into exchange.spans. */
 enum body_member {
@@ -67,6 +66,7 @@ struct exchange {
     const struct keys_settings *keys_settings; /* of the configuration snapshot it runs under */
     const struct route_settings *route_settings;
     struct arena arena;
+    void *arena_first; /* its first block */
     char id[37]; /* request id: a UUID v7 in text */
     int64_t started_wall;
 
@@ -74,8 +74,7 @@ struct exchange {
     struct endpoint_match match;
     enum dialect dialect; /* of the caller; errors are rendered in it */
     struct str body;      /* JSON bodies, whole; empty otherwise */
-    struct json_span spans[BODY_MEMBERS];
-    struct splice splice;   /* edits to the body */
+    struct json_span *spans; /* BODY_MEMBERS of them where the body is JSON; NULL once detached */
     struct upload *upload;  /* multipart: what was read before the model was known */
     struct ws_front *ws;    /* a WebSocket that was accepted before its upstream is known */
     struct str model_asked; /* as the client wrote it, decoded */

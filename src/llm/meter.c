@@ -12,21 +12,27 @@
 
 #define TAIL_BYTES     (16 * KIB)
 #define TEXT_MAX_BYTES (256 * KIB)
+#define IDS_MAX_BYTES  512
 
 void meter_init(struct meter *m, enum endpoint_kind kind)
 {
     *m = (struct meter){.kind = kind, .keep_text = true};
     buf_init(&m->tail, 2 * TAIL_BYTES);
     buf_init(&m->text, TEXT_MAX_BYTES);
+    buf_init(&m->ids, IDS_MAX_BYTES);
 }
 
 void meter_free(struct meter *m)
 {
     buf_free(&m->tail);
     buf_free(&m->text);
+    buf_free(&m->ids);
 }
 
 /* --- one usage object --- */
+
+/* More than any call can use; what is larger is no count, and sums of counts do not overflow. */
+#define COUNT_MAX ((uint64_t)1 << 50)
 
 /* The number at path into *to; leaves *to as it is when it is absent or not a whole number. */
 static bool number_at(struct str object, struct str path, uint64_t *to)
@@ -34,9 +40,26 @@ static bool number_at(struct str object, struct str path, uint64_t *to)
     struct str v = json_find(object, path);
     uint64_t n;
 
-    if (!v.p || json_u64(v, &n) < 0)
+    if (!v.p || json_u64(v, &n) < 0 || n > COUNT_MAX)
         return false;
     *to = n;
+    return true;
+}
+
+/* A number of seconds, perhaps with a fraction, into *ret_ms. */
+static bool seconds_at(struct str object, struct str path, uint64_t *ret_ms)
+{
+    struct str fraction = json_find(object, path), whole = str_split(&fraction, '.');
+    uint64_t n, ms = 0;
+
+    if (json_u64(whole, &n) < 0 || n > COUNT_MAX / 1000)
+        return false;
+    for (unsigned i = 0, place = 100; i < 3 && i < fraction.n; i++, place /= 10) {
+        if (fraction.p[i] < '0' || fraction.p[i] > '9')
+            return false;
+        ms += place * (unsigned)(fraction.p[i] - '0');
+    }
+    *ret_ms = n * 1000 + ms;
     return true;
 }
 
@@ -71,11 +94,7 @@ static void usage_openai(struct usage *u, struct str o)
         number_at(out_d, STR("audio_tokens"), &audio_out);
         number_at(out_d, STR("reasoning_tokens"), &u->reasoning);
     }
-    uint64_t seconds;
-    if (number_at(o, STR("seconds"), &seconds)) { /* transcriptions billed by time */
-        u->audio_ms = seconds * 1000;
-        any = true;
-    }
+    any |= seconds_at(o, STR("seconds"), &u->audio_ms); /* transcriptions billed by time */
     if (!any)
         return;
     u->cache_read = cached;
@@ -118,6 +137,8 @@ static uint64_t gemini_audio(struct str details)
     return n;
 }
 
+/* Cached tokens are inside the prompt's, of either modality; thoughts are not inside the
+ * candidates'. */
 static void usage_gemini(struct usage *u, struct str o)
 {
     uint64_t prompt = 0, tool = 0, out = 0, thoughts = 0;
@@ -128,10 +149,12 @@ static void usage_gemini(struct usage *u, struct str o)
     number_at(o, STR("candidatesTokenCount"), &out);
     number_at(o, STR("thoughtsTokenCount"), &thoughts);
     number_at(o, STR("cachedContentTokenCount"), &u->cache_read);
-    u->audio_in = gemini_audio(member(o, "promptTokensDetails"));
+    u->audio_in = minus(gemini_audio(member(o, "promptTokensDetails")),
+        gemini_audio(member(o, "cacheTokensDetails")));
+    u->audio_out = gemini_audio(member(o, "candidatesTokensDetails"));
     u->input = minus(prompt + tool, u->cache_read + u->audio_in);
     u->reasoning = thoughts;
-    u->output = out + thoughts;
+    u->output = minus(out, u->audio_out) + thoughts;
     u->source = USAGE_REPORTED;
 }
 
@@ -173,17 +196,67 @@ static bool gemini_kind(const struct meter *m)
     return m->kind == KIND_GENERATE || m->kind == KIND_STREAM_GENERATE;
 }
 
-static void take_id_text(struct meter *m, struct str id)
+static void take_id_text(struct meter *m, struct str literal)
 {
-    if (m->reply_id[0] || id.n < 3 || id.n - 2 >= sizeof m->reply_id || id.p[0] != '"')
+    if (literal.n < 3 || literal.p[0] != '"' || buf_reserve(&m->ids, literal.n - 1) < 0)
         return;
-    memcpy(m->reply_id, id.p + 1, id.n - 2);
-    m->reply_id[id.n - 2] = 0;
+    buf_add(&m->ids, literal.p + 1, literal.n - 2);
+    buf_addc(&m->ids, 0);
+}
+
+bool meter_next_id(const struct meter *m, size_t *at, struct str *ret_id)
+{
+    if (*at >= m->ids.n)
+        return false;
+    *ret_id = str_of(m->ids.p + *at);
+    *at += ret_id->n + 1;
+    return true;
 }
 
 static void take_id(struct meter *m, struct str object)
 {
     take_id_text(m, json_find(object, STR("id")));
+}
+
+/* --- texts, for local counting --- */
+
+static struct str after(struct str s, struct str needle)
+{
+    const char *at = s.n ? memmem(s.p, s.n, needle.p, needle.n) : NULL;
+
+    return at ? str_from(s, (size_t)(at - s.p) + needle.n) : STR_NONE;
+}
+
+/* Behind the first TEXT_MAX_BYTES only the bytes are counted. */
+static void keep(struct meter *m, struct str literal)
+{
+    ptrdiff_t n = -1;
+
+    if (m->text.n + literal.n <= TEXT_MAX_BYTES && buf_reserve(&m->text, literal.n) == 0)
+        n = json_unescape(literal, m->text.p + m->text.n);
+    if (n > 0)
+        m->text.n += (size_t)n;
+    m->output_bytes += n >= 0 ? (size_t)n : literal.n - 2;
+}
+
+/* Copies the text of every string member with this key. A key with its quotes and colon cannot
+ * stand inside a JSON string, so a plain search is exact. */
+static void collect(struct meter *m, struct str data, struct str quoted_key)
+{
+    while ((data = after(data, quoted_key)).p) {
+        size_t i = 0;
+        while (i < data.n && (data.p[i] == ' ' || data.p[i] == ':'))
+            i++;
+        if (i >= data.n || data.p[i] != '"')
+            continue;
+        size_t from = i++;
+        while (i < data.n && data.p[i] != '"')
+            i += data.p[i] == '\\' ? 2 : 1;
+        if (i >= data.n)
+            return;
+        keep(m, str_at(data.p + from, i + 1 - from));
+        data = str_from(data, i);
+    }
 }
 
 /* --- whole replies --- */
@@ -203,6 +276,19 @@ static void count_units(struct meter *m, struct str json)
         if (number_at(json, STR("meta.billed_units.search_units"), &m->usage.queries))
             m->usage.source = USAGE_REPORTED;
     }
+}
+
+/* The texts of a whole reply that said nothing of usage, for local counting. */
+static void collect_reply(struct meter *m, struct str json)
+{
+    if (m->kind == KIND_CHAT)
+        collect(m, json, STR("\"content\""));
+    else
+        collect(m, json, STR("\"text\""));
+    if (m->kind == KIND_MESSAGES)
+        collect(m, json, STR("\"thinking\""));
+    if (m->kind == KIND_CHAT || m->kind == KIND_RESPONSES)
+        collect(m, json, STR("\"arguments\""));
 }
 
 static const struct json_want reply_members[] = {
@@ -233,6 +319,14 @@ void meter_reply(struct meter *m, struct str json)
     if (at[REPLY_ID].type == JSON_STRING)
         take_id_text(m, json_span_text(json, &at[REPLY_ID]));
     count_units(m, str_trim(json));
+    if (m->usage.source == USAGE_UNKNOWN)
+        collect_reply(m, json);
+    if (m->kind == KIND_BATCHES) {
+        take_id_text(m, json_find(str_trim(json), STR("output_file_id")));
+        take_id_text(m, json_find(str_trim(json), STR("error_file_id")));
+    } else if (m->kind == KIND_UPLOADS) {
+        take_id_text(m, json_find(str_trim(json), STR("file.id")));
+    }
 }
 
 void meter_piece(struct meter *m, struct str bytes)
@@ -285,41 +379,6 @@ void meter_pieces_end(struct meter *m)
 
 /* --- streams --- */
 
-static struct str after(struct str s, struct str needle)
-{
-    const char *at = s.n ? memmem(s.p, s.n, needle.p, needle.n) : NULL;
-
-    return at ? str_from(s, (size_t)(at - s.p) + needle.n) : STR_NONE;
-}
-
-/* Copies the text of every string member with this key. A key with its quotes and colon cannot
- * stand inside a JSON string, so a plain search is exact. */
-static void collect(struct meter *m, struct str data, struct str quoted_key)
-{
-    while ((data = after(data, quoted_key)).p) {
-        size_t i = 0;
-        while (i < data.n && (data.p[i] == ' ' || data.p[i] == ':'))
-            i++;
-        if (i >= data.n || data.p[i] != '"')
-            continue;
-        size_t from = i++;
-        while (i < data.n && data.p[i] != '"')
-            i += data.p[i] == '\\' ? 2 : 1;
-        if (i >= data.n)
-            return;
-        struct str literal = str_at(data.p + from, i + 1 - from);
-        m->output_bytes += literal.n - 2;
-        if (m->text.n + literal.n > TEXT_MAX_BYTES || buf_reserve(&m->text, literal.n) < 0) {
-            m->keep_text = false;
-            return;
-        }
-        ptrdiff_t n = json_unescape(literal, m->text.p + m->text.n);
-        if (n > 0)
-            m->text.n += (size_t)n;
-        data = str_from(data, i);
-    }
-}
-
 static void collect_text(struct meter *m, struct str data)
 {
     if (!m->keep_text)
@@ -349,18 +408,23 @@ static bool starts_error(struct str data)
     return str_starts(data, STR("{\"error\":{")) || str_starts(data, STR("{\"error\": {"));
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /* The member's span with one neighbouring comma. */
 static void with_comma(struct str data, size_t *from, size_t *to)
 {
     size_t f = *from, t = *to;
 
-    while (f > 0 && (data.p[f - 1] == ' ' || data.p[f - 1] == '\n'))
+    while (f > 0 && is_blank(data.p[f - 1]))
         f--;
     if (f > 0 && data.p[f - 1] == ',') {
         *from = f - 1;
         return;
     }
-    while (t < data.n && data.p[t] == ' ')
+    while (t < data.n && is_blank(data.p[t]))
         t++;
     if (t < data.n && data.p[t] == ',')
         *to = t + 1;
@@ -412,7 +476,7 @@ static enum meter_verdict responses_event(struct meter *m, struct str event, str
 {
     if (str_eq(event, STR("error")) || str_eq(event, STR("response.failed")))
         m->failed = true;
-    if (!m->reply_id[0] && str_eq(event, STR("response.created"))) {
+    if (!m->ids.n && str_eq(event, STR("response.created"))) {
         take_id(m, json_find(data, STR("response")));
         return METER_PASS;
     }

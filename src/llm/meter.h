@@ -23,11 +23,13 @@ struct meter {
     bool keep_text;        /* collect it: the provider may report nothing */
     bool finished;         /* the stream's own end marker came */
     bool failed;           /* an error event came inside the stream */
-    char reply_id[80];     /* "resp_…", "msg_…": owned by the upstream */
+    struct buf ids;        /* what the reply named, each with a NUL: "resp_…", a batch's output file */
 };
 
 void meter_init(struct meter *m, enum endpoint_kind kind);
 void meter_free(struct meter *m);
+/* The ids of things that the provider made, one by one: start with *at = 0; false at the end. */
+bool meter_next_id(const struct meter *m, size_t *at, struct str *ret_id);
 void meter_reply(struct meter *m, struct str json);
 void meter_piece(struct meter *m, struct str bytes);
 void meter_pieces_end(struct meter *m);

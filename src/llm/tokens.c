@@ -9,9 +9,14 @@
 #include "text/bpe.h"
 #include "json/scan.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* Of a request, beyond it texts are estimated: a peer must not occupy a thread for seconds. */
+#define EXACT_BYTES (4 * MIB)
 
 enum family { FAMILY_NONE, FAMILY_CL100K, FAMILY_O200K, FAMILIES };
 
@@ -42,6 +47,7 @@ static const struct {
 static char share[4096];
 static pthread_once_t once[FAMILIES] = {PTHREAD_ONCE_INIT, PTHREAD_ONCE_INIT, PTHREAD_ONCE_INIT};
 static struct bpe *ranks[FAMILIES];
+static atomic_bool opened[FAMILIES];
 
 void tokens_set_share(const char *dir)
 {
@@ -52,11 +58,10 @@ static void open_family(enum family f)
 {
     char path[4200];
 
-    if (!share[0])
-        return;
     snprintf(path, sizeof path, "%s/%s", share, files[f]);
-    if (bpe_open(path, &ranks[f]) < 0)
+    if (!share[0] || bpe_open(path, &ranks[f]) < 0)
         ranks[f] = NULL;
+    atomic_store(&opened[f], true);
 }
 
 static void open_cl100k(void)
@@ -83,16 +88,27 @@ static enum family family_of(struct str model)
     return FAMILY_NONE;
 }
 
-uint64_t tokens_count(struct str model, struct str text, bool *ret_exact)
+/* Other models' counts are estimated with the newest ranks. */
+static enum family ranks_for(struct str model)
 {
     enum family f = family_of(model);
-    const struct bpe *b = bpe_of(f ? f : FAMILY_O200K);
+
+    return f ? f : FAMILY_O200K;
+}
+
+bool tokens_ready(struct str model)
+{
+    return atomic_load(&opened[ranks_for(model)]);
+}
+
+uint64_t tokens_count(struct str model, struct str text, bool *ret_exact)
+{
+    const struct bpe *b = bpe_of(ranks_for(model));
+    int64_t n = b ? bpe_count(b, text) : -ENOENT;
 
     if (ret_exact)
-        *ret_exact = b && f;
-    if (b)
-        return (uint64_t)bpe_count(b, text);
-    return (text.n + 3) / 4;
+        *ret_exact = n >= 0 && family_of(model);
+    return n >= 0 ? (uint64_t)n : (text.n + 3) / 4;
 }
 
 /* --- requests --- */
@@ -103,25 +119,37 @@ uint64_t tokens_count(struct str model, struct str text, bool *ret_exact)
 #define TOKENS_A_PICTURE 765 /* a 1024 by 1024 picture in high detail */
 
 struct texts {
-    struct buf all;
-    uint64_t flat;
+    struct str model;
+    struct buf one;    /* the text being counted */
+    uint64_t tokens;   /* of all so far */
+    size_t bytes;      /* counted by ranks so far */
+    unsigned message;  /* tokens that each item of "messages" or "input" adds */
 };
 
+/* What is not text: pictures, sound and files. */
 static bool is_picture(struct str key)
 {
-    return str_eq(key, STR("image_url")) || str_eq(key, STR("input_image")) ||
-           str_eq(key, STR("inlineData")) || str_eq(key, STR("inline_data")) ||
-           str_eq(key, STR("file_data"));
+    static const char *const names[] = {"image_url", "input_image", "inlineData", "inline_data",
+        "file_data", "fileData", "input_audio"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+        if (str_eq(key, str_of(names[i])))
+            return true;
+    return false;
 }
 
+/* Each text is counted alone, as tokenisers see them. */
 static void take_string(struct texts *t, struct str literal)
 {
-    if (buf_reserve(&t->all, literal.n + 1) < 0)
+    if (t->bytes + literal.n > EXACT_BYTES || buf_reserve(&t->one, literal.n) < 0) {
+        t->tokens += literal.n / 4;
         return;
-    ptrdiff_t n = json_unescape(literal, t->all.p + t->all.n);
-    if (n > 0)
-        t->all.n += (size_t)n;
-    buf_addc(&t->all, '\n');
+    }
+    ptrdiff_t n = json_unescape(literal, t->one.p);
+    if (n <= 0)
+        return;
+    t->bytes += literal.n;
+    t->tokens += tokens_count(t->model, str_at(t->one.p, (size_t)n), NULL);
 }
 
 /* Members whose strings are marks, not text. */
@@ -140,7 +168,7 @@ static void walk(struct texts *t, struct str key, struct str v, int depth)
     if (depth > 16 || is_mark(key))
         return;
     if (is_picture(key) || (str_eq(key, STR("source")) && json_type_of(v) == JSON_OBJECT)) {
-        t->flat += TOKENS_A_PICTURE;
+        t->tokens += TOKENS_A_PICTURE;
         return;
     }
     switch (json_type_of(v)) {
@@ -151,7 +179,7 @@ static void walk(struct texts *t, struct str key, struct str v, int depth)
     case JSON_OBJECT:
         while (json_next(v, &at, &k, &item)) {
             if (depth == 1 && (str_eq(key, STR("messages")) || str_eq(key, STR("input"))))
-                t->flat += TOKENS_A_MESSAGE;
+                t->tokens += t->message;
             walk(t, k, item, depth + 1);
         }
         break;
@@ -173,21 +201,20 @@ static bool is_text_member(struct str key)
 
 uint64_t tokens_of_request(struct str model, enum endpoint_kind kind, struct str body)
 {
-    struct texts t = {.flat = 0};
+    bool chat = kind == KIND_CHAT || kind == KIND_MESSAGES || kind == KIND_RESPONSES;
+    struct texts t = {.model = model, .message = chat ? TOKENS_A_MESSAGE : 0};
     size_t at = 1;
     struct str key, v;
-    uint64_t n;
 
     body = str_trim(body);
     if (json_type_of(body) != JSON_OBJECT)
         return 0;
-    buf_init(&t.all, LIMIT_BODY_BYTES);
+    buf_init(&t.one, EXACT_BYTES);
     while (json_next(body, &at, &key, &v))
         if (is_text_member(key))
             walk(&t, key, v, 1);
     if (kind == KIND_CHAT)
-        t.flat += TOKENS_A_REPLY;
-    n = t.flat + tokens_count(model, buf_str(&t.all), NULL);
-    buf_free(&t.all);
-    return n;
+        t.tokens += TOKENS_A_REPLY;
+    buf_free(&t.one);
+    return t.tokens;
 }

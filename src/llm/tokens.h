@@ -11,6 +11,10 @@
 /* Where the rank files are ("build/share"); called once at start. They are mapped on first use. */
 void tokens_set_share(const char *dir);
 
+/* False while the model's ranks are not mapped yet: the first count does that, which takes
+ * milliseconds. */
+bool tokens_ready(struct str model);
+
 /* Tokens of a text as this model counts them. *ret_exact (may be NULL) says whether ranks were
  * used. Costs about 50 µs a KiB: large texts belong on the offload pool. */
 uint64_t tokens_count(struct str model, struct str text, bool *ret_exact);

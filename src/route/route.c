@@ -200,16 +200,17 @@ static int choose(struct exchange *x, const struct upstream **ret)
 
 static int route(struct exchange *x)
 {
+    const struct route_settings *s = x->route_settings;
     const struct upstream *u;
     int r = choose(x, &u);
 
     if (r < 0)
         return r;
     if (!u->configured) {
-        const struct upstream *demo = demo_of(x->route_settings);
+        const struct upstream *demo = demo_of(s);
         if (!demo)
             return not_configured(x, u->provider);
-        x->facts = model_facts_find(u->provider->id, x->model);
+        x->facts = prices_find(s->prices, u->provider->id, x->model);
         u = demo;
     }
     if (!provider_face(u->provider, x->dialect, x->match.endpoint->kind))
@@ -221,7 +222,7 @@ static int route(struct exchange *x)
         return not_allowed(x, "provider", u->provider->id);
     x->upstream = u;
     if (!x->facts && x->model.n)
-        x->facts = model_facts_find(u->provider->id, x->model);
+        x->facts = prices_find(s->prices, u->provider->id, x->model);
     return 0;
 }
 

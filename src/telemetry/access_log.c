@@ -98,6 +98,8 @@ static void access_log(struct exchange *x)
         log_str(&l, "key", str_of(x->key->id));
         log_str(&l, "key_name", x->key->name);
     }
+    if (x->end_user.n)
+        log_str(&l, "end_user", x->end_user);
     if (x->model_asked.n)
         log_str(&l, "model_asked", x->model_asked);
     if (x->upstream) {

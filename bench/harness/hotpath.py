@@ -1,0 +1,88 @@
+"""Counts of the hot path that do not depend on the machine's speed: heap allocations, system calls
+and lock waits (futex calls) per request, at a steady state with 64 connections.
+
+System calls are counted by the kernel's trace points (perf stat) where the machine allows it, or
+else by strace, which slows the gateway down: it then finds more work waiting at each turn and calls
+epoll_wait less often than it would.
+"""
+
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+import load
+
+WINDOW = ("-m", "closed", "-c", 64, "-w", 0)
+
+
+def _allocations(path):
+    with open(path, "rb") as f:
+        allocations, growths, _, size = struct.unpack("4Q", f.read(32))
+    return allocations + growths, size
+
+
+def count_allocations(bench, peer, seconds):
+    """(allocations, bytes) per request. The peer is started anew, with the counter preloaded."""
+    counts = bench.stand.folder / "allocations"
+    counts.unlink(missing_ok=True)
+    bench.stand.start(peer, {"LD_PRELOAD": str(bench.stand.tools / "alloc_count.so"),
+                             "BENCH_ALLOC_COUNTS": str(counts)})
+    try:
+        bench.loader.once(peer, *WINDOW, "-d", 1)
+        before = _allocations(counts)
+        # The same connections are opened again: theirs are few among tens of thousands of requests.
+        done = bench.loader.once(peer, *WINDOW, "-d", seconds)["ok"]
+        after = _allocations(counts)
+    finally:
+        bench.stand.stop(peer)
+    return [(b - a) / done for a, b in zip(before, after)]
+
+
+def has_trace_points():
+    if not shutil.which("perf"):
+        return False
+    tried = subprocess.run(["perf", "stat", "-x,", "-e", "syscalls:sys_enter_futex", "true"],
+                           stderr=subprocess.PIPE, text=True)
+    return tried.returncode == 0 and re.match(r"\d", tried.stderr) is not None
+
+
+def _with_perf(pid):
+    events = "raw_syscalls:sys_enter,syscalls:sys_enter_futex"
+    return ["perf", "stat", "-x,", "-e", events, "-p", str(pid)]
+
+
+def _read_perf(text):
+    numbers = {m[2]: int(m[1]) for m in re.finditer(r"^(\d+),,([\w:]+),", text, re.M)}
+    return (numbers.get("raw_syscalls:sys_enter", 0), numbers.get("syscalls:sys_enter_futex", 0))
+
+
+def _read_strace(text):
+    calls = {m[2]: int(m[1]) for m in re.finditer(r"^\s*(\d+)\s+(\w+)$", text, re.M)}
+    return calls.pop("total", sum(calls.values())), calls.get("futex", 0)
+
+
+def count_calls(bench, peer, seconds):
+    """(system calls, futex calls) per request, of all the peer's processes."""
+    pids = bench.stand.pids(peer)
+    if has_trace_points():
+        command, read = _with_perf(",".join(map(str, pids))), _read_perf
+    elif shutil.which("strace"):
+        command = ["strace", "-f", "-c", "-U", "calls,name"]
+        for pid in pids:
+            command += ["-p", str(pid)]
+        read = _read_strace
+    else:
+        raise load.Failure("neither perf with trace points nor strace is here")
+    bench.loader.once(peer, *WINDOW, "-d", 0.5)
+    counter = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    try:
+        done = bench.loader.once(peer, *WINDOW, "-d", seconds)["ok"]
+    finally:
+        counter.send_signal(signal.SIGINT)
+        said = counter.communicate(timeout=20)[1]
+    calls, waits = read(said)
+    return calls / done, waits / done

@@ -1,0 +1,112 @@
+/*
+ * What else Gemini's API has, in its smallest working form: files, cached contents, images by
+ * :predict, and operations that are always done.
+ */
+#include "demo/demo_int.h"
+
+/* "files/abc" or "cachedContents/abc": the name is the id. */
+static void put_named(struct demo_call *c, const char *name, enum store_kind k)
+{
+    struct str display = json_find(c->body, STR("file.displayName"));
+    struct str type = json_find(c->body, STR("file.mimeType"));
+    putf(c, "{\"name\":\"%s\",\"createTime\":\"" DEMO_DATE "\",\"updateTime\":\"" DEMO_DATE "\"", name);
+    if (k == STORE_CACHE_GEMINI) {
+        put(c, ",\"expireTime\":\"2023-11-14T23:13:20Z\",\"model\":");
+        put_str(c, c->model);
+        putf(c, ",\"usageMetadata\":{\"totalTokenCount\":%llu}}",
+            (unsigned long long)prompt_gemini_words(c->body));
+        return;
+    }
+    put(c, ",\"displayName\":");
+    put_raw(c, display, "\"demo\"");
+    put(c, ",\"mimeType\":");
+    put_raw(c, type, "\"text/plain\"");
+    putf(c,
+        ",\"sizeBytes\":\"%zu\",\"expirationTime\":\"2023-11-16T22:13:20Z\",\"sha256Hash\":\"ZGVtbw==\","
+        "\"uri\":\"https://demo.invalid/v1beta/%s\",\"state\":\"ACTIVE\",\"source\":\"UPLOADED\"}",
+        c->body.n, name);
+}
+
+static void create(struct demo_call *c, enum store_kind k)
+{
+    char name[48];
+    new_id(k == STORE_FILE_GEMINI ? "files/" : "cachedContents/", name);
+    if (k == STORE_FILE_GEMINI)
+        put(c, "{\"file\":");
+    size_t from = c->out.n;
+    put_named(c, name, k);
+    (void)store_put(k, str_of(name), str_from(buf_str(&c->out), from), STR_NONE);
+    if (k == STORE_FILE_GEMINI)
+        put(c, "}");
+    demo_json(c);
+}
+
+static void collection(struct demo_call *c, enum store_kind k)
+{
+    struct store_page page;
+    if (c->rq->head.method == HTTP_POST) {
+        create(c, k);
+        return;
+    }
+    put_str(c, k == STORE_FILE_GEMINI ? STR("{\"files\":[") : STR("{\"cachedContents\":["));
+    store_list(k, STR_NONE, STORE_OBJECTS, &c->out, &page);
+    put(c, "]}");
+    demo_json(c);
+}
+
+static void member(struct demo_call *c, enum store_kind k)
+{
+    bool deleted = c->rq->head.method == HTTP_DELETE;
+    struct str name = c->match.rest;
+    if (!(deleted ? store_delete(k, name) : store_get(k, name, &c->out, NULL))) {
+        c->match.id = name;
+        demo_not_found(c, "object");
+        return;
+    }
+    if (deleted)
+        put(c, "{}");
+    demo_json(c);
+}
+
+static void predict(struct demo_call *c)
+{
+    put(c, "{\"predictions\":[{\"mimeType\":\"image/png\",\"bytesBase64Encoded\":\""
+           "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+           "rkJggg==\"}]}");
+    demo_json(c);
+}
+
+/* A long-running operation: at work when it is named first, done when it is asked for. */
+static void operation(struct demo_call *c)
+{
+    char name[48];
+    if (str_chr(c->match.rest, ':') >= 0) {
+        bool batch = str_ends(c->match.rest, STR(":batchGenerateContent"));
+        new_id(batch ? "batches/" : "operations/", name);
+        putf(c, "{\"name\":\"%s\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}", name);
+    } else if (c->rq->head.method == HTTP_DELETE) {
+        put(c, "{}");
+    } else {
+        put(c, "{\"name\":");
+        put_json(c, c->match.rest);
+        put(c, ",\"metadata\":{\"state\":\"BATCH_STATE_SUCCEEDED\"},\"done\":true,\"response\":{}}");
+    }
+    demo_json(c);
+}
+
+void gemini_other(struct demo_call *c)
+{
+    struct str rest = c->match.rest;
+    if (str_eq(rest, STR("files")))
+        collection(c, STORE_FILE_GEMINI);
+    else if (str_eq(rest, STR("cachedContents")))
+        collection(c, STORE_CACHE_GEMINI);
+    else if (str_starts(rest, STR("files/")))
+        member(c, STORE_FILE_GEMINI);
+    else if (str_starts(rest, STR("cachedContents/")))
+        member(c, STORE_CACHE_GEMINI);
+    else if (str_ends(rest, STR(":predict")))
+        predict(c);
+    else
+        operation(c);
+}
