@@ -27,6 +27,16 @@ PLACES = {  # table -> document
     "metrics": "docs/operations.md",
     "limits": "docs/operations.md",
 }
+LIMIT_WORDS = {  # where the source says nothing, as the name says it to those who know it
+    "LIMIT_TRAILER_BYTES": "trailers of a chunked body",
+    "LIMIT_WS_FRAME_BYTES": "a WebSocket frame, and a message that is looked at",
+    "LIMIT_MULTIPART_HEAD": "the head of one part of a form",
+    "LIMIT_MULTIPART_PARTS": "parts in a form",
+    "LIMIT_BOUNDARY_BYTES": "a form's boundary",
+    "LIMIT_JSON_DEPTH": "nesting of a JSON body",
+    "LIMIT_EXCHANGE_ARENA": "memory that one call may take besides its body",
+    "LIMIT_OFFLOAD_QUEUE": "jobs that wait for the offload pool",
+}
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
 
 
@@ -92,7 +102,8 @@ def endpoints_table(program):
 def metrics_table(_):
     rows, types = [], {"COUNTER": "counter", "GAUGE": "gauge", "HISTOGRAM": "histogram"}
     for path in sources():
-        for m in re.finditer(r"struct metric_family \w+ = \{(.*?)\n\};", path.read_text(), re.S):
+        for m in re.finditer(r"^static struct metric_family \w+ = \{(.*?)\n\};", path.read_text(),
+                             re.S | re.M):
             name = re.search(r'\.name = "([^"]+)"', m[1])
             text = "".join(re.findall(r'"([^"]*)"', re.search(r"\.help =(.*?),\n", m[1], re.S)[1]))
             labels = re.search(r"\.labels = \{(.*?)\}", m[1], re.S)
@@ -105,11 +116,11 @@ def metrics_table(_):
 
 def limits_table(_):
     rows = []
-    for m in re.finditer(r"^#define (LIMIT_\w+)\s+(\([^)]*\)|\d+)\s*(?:/\*(.*?)\*/)?",
+    for m in re.finditer(r"^#define (LIMIT_\w+)\s+(\([^)]*\)|\d+)[ \t]*(?:/\*(.*?)\*/)?",
                          source("base/limits.h"), re.M):
         value = m[2].strip("()").replace(" * ", " ")
         rows.append((code(m[1]), value.replace("KIB", "KiB").replace("MIB", "MiB"),
-                     (m[3] or "").replace("(s)", "adjustable;").strip(" ;")))
+                     (m[3] or LIMIT_WORDS.get(m[1], "")).replace("(s)", "adjustable;").strip(" ;")))
     return table(("limit", "value", "of what"), rows)
 
 

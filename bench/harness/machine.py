@@ -96,6 +96,12 @@ def raise_file_limit(wanted):
     return max(soft, limit)
 
 
+def ended_children_seconds():
+    """CPU seconds of our children, and theirs, that have ended."""
+    r = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return r.ru_utime + r.ru_stime
+
+
 class Disturbance:
     """Cores that others used between start() and cores(): all that was busy, minus what is ours."""
 

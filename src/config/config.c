@@ -83,6 +83,14 @@ static struct str text(struct loader *l, const char *name)
     return f ? f->value : STR_NONE;
 }
 
+/* Where it stands in the file; 0 where it comes from the environment. */
+static unsigned line(struct loader *l, const char *name)
+{
+    const struct found *f = loader_get(l, str_of(name));
+
+    return f ? f->line : 0;
+}
+
 static unsigned count_items(struct str s)
 {
     unsigned n = s.n ? 1 : 0;
@@ -114,7 +122,8 @@ static void load_aliases(struct loader *l)
     while (out && s.p && s.n) {
         struct str target = str_trim(str_split(&s, ',')), name = str_split(&target, '=');
         if (!name.n || !target.n)
-            loader_problem(l, 0, "SMARTFLOW_MODEL_ALIASES must be a list of name=target");
+            loader_problem(l, line(l, "SMARTFLOW_MODEL_ALIASES"),
+                "SMARTFLOW_MODEL_ALIASES must be a list of name=target");
         else
             out[n++] = (struct route_alias){str_trim(name), str_trim(target)};
     }
@@ -135,7 +144,7 @@ static void load_network(struct loader *l)
     struct str trusted = text(l, "SMARTFLOW_TRUSTED_PROXIES");
 
     if (trusted.n && net_cidrs_parse(trusted, &c->trusted_proxies) < 0)
-        loader_problem(l, 0,
+        loader_problem(l, line(l, "SMARTFLOW_TRUSTED_PROXIES"),
             "SMARTFLOW_TRUSTED_PROXIES must be a list of addresses or CIDR "
             "blocks, not '" STR_FMT "'",
             STR_ARG(trusted));
@@ -161,7 +170,7 @@ static void load_roles(struct loader *l)
         while (i < ARRAY_LEN(names) && !str_eq(item, str_of(names[i].name)))
             i++;
         if (i == ARRAY_LEN(names))
-            loader_problem(l, 0,
+            loader_problem(l, line(l, "SMARTFLOW_ROLES"),
                 "SMARTFLOW_ROLES: there is no role '" STR_FMT "' (proxy, "
                 "management, compliance, policy, bridge)",
                 STR_ARG(item));
@@ -176,7 +185,7 @@ static void load_prices(struct loader *l)
     char err[256];
 
     if (path.n && prices_overlay_load(path.p, &l->c->prices, err, sizeof err) < 0)
-        loader_problem(l, 0, "SMARTFLOW_PRICES: %s", err);
+        loader_problem(l, line(l, "SMARTFLOW_PRICES"), "SMARTFLOW_PRICES: %s", err);
     l->c->route.prices = l->c->prices;
 }
 

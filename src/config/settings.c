@@ -73,7 +73,7 @@ const struct setting settings[] = {
 };
 const unsigned settings_n = ARRAY_LEN(settings);
 
-static int parse_bool(struct str v, bool *ret)
+int setting_bool(struct str v, bool *ret)
 {
     static const char *const yes[] = {"true", "1", "yes", "on"};
     static const char *const no[] = {"false", "0", "no", "off"};
@@ -204,7 +204,7 @@ static void set(struct loader *l, const struct setting *s, const struct found *f
             secret_set(at, f->value);
         break;
     case SET_BOOL:
-        if (parse_bool(f->value, at) < 0)
+        if (setting_bool(f->value, at) < 0)
             loader_problem(l, f->line, "%s must be true or false, not '" STR_FMT "'", s->name,
                 STR_ARG(f->value));
         break;
@@ -220,7 +220,7 @@ void loader_settings(struct loader *l)
         struct found initial = {str_of(s->name), str_of(s->initial), 0};
         const struct found *f = loader_get(l, str_of(s->name));
         set(l, s, &initial);
-        if (f && (f->value.n || s->type == SET_TEXT || s->type == SET_SECRET))
+        if (f && f->value.n) /* NAME= in an environment file means the default */
             set(l, s, f);
     }
 }

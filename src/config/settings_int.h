@@ -64,5 +64,6 @@ void loader_yaml(struct loader *l);      /* yaml.c */
 void loader_settings(struct loader *l);  /* settings.c: fills struct config by the table */
 void loader_upstreams(struct loader *l); /* upstreams.c: base URLs, keys, options, TLS */
 bool setting_is_known(struct str name);  /* the table, or a provider's variable */
+int setting_bool(struct str v, bool *ret); /* 0 or -EINVAL */
 
 #endif

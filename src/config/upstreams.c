@@ -51,6 +51,13 @@ static void set_one(struct loader *l, const struct provider *p, struct upstream 
     struct str base = str_trim(value_of(l, p->base_env)), key = str_trim(value_of(l, p->key_env));
     bool keyless = !p->key_env.n || !p->base.n;
 
+    for (size_t i = 0; i < key.n; i++) {
+        if ((unsigned char)key.p[i] > ' ' && key.p[i] != 127)
+            continue;
+        loader_problem(l, loader_get(l, p->key_env)->line,
+            STR_FMT " holds a blank or a control character", STR_ARG(p->key_env));
+        break;
+    }
     u->provider = p;
     u->timeouts = l->c->timeouts;
     u->configured = key.n > 0 || (keyless && base.n > 0);
@@ -73,7 +80,8 @@ static void check_default(struct loader *l, struct config *c)
     if (id.n) {
         c->route.default_upstream = route_upstream(&c->route, id);
         if (!c->route.default_upstream)
-            loader_problem(l, 0, "SMARTFLOW_DEFAULT_PROVIDER: there is no provider '" STR_FMT "'",
+            loader_problem(l, loader_get(l, STR("SMARTFLOW_DEFAULT_PROVIDER"))->line,
+                "SMARTFLOW_DEFAULT_PROVIDER: there is no provider '" STR_FMT "'",
                 STR_ARG(id));
         return;
     }

@@ -8,15 +8,18 @@
 #include "text/nearest.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <yaml.h>
 
 #define NAME_MAX_ 160
 #define DEPTH_MAX 8
+#define NODES_MAX 10000 /* aliases can make a small file a huge tree */
 
 struct walk {
     struct loader *l;
     yaml_document_t *doc;
+    unsigned nodes; /* visited so far */
 };
 
 static struct str text_of(struct walk *w, const yaml_node_t *n)
@@ -59,6 +62,15 @@ static unsigned list(struct walk *w, const yaml_node_t *n, const char *what, con
 
 /* --- virtual_keys --- */
 
+static void is_active(struct walk *w, struct virtual_key *k, const yaml_node_t *v)
+{
+    struct str text = scalar(w, v, "is_active");
+
+    if (v->type == YAML_SCALAR_NODE && setting_bool(text, &k->is_active) < 0)
+        loader_problem(
+            w->l, line_of(v), "is_active must be true or false, not '" STR_FMT "'", STR_ARG(text));
+}
+
 static void key_member(
     struct walk *w, struct virtual_key_row *row, struct str name, const yaml_node_t *v)
 {
@@ -73,7 +85,7 @@ static void key_member(
     else if (str_eq(name, STR("provider_allowlist")))
         k->provider_allowlist_n = list(w, v, "provider_allowlist", &k->provider_allowlist);
     else if (str_eq(name, STR("is_active")))
-        k->is_active = !str_ieq(scalar(w, v, "is_active"), STR("false"));
+        is_active(w, k, v);
     else
         loader_problem(w->l, line_of(v),
             "a virtual key has no field '" STR_FMT "' (name, key, model_allowlist, "
@@ -137,7 +149,10 @@ static void joined(struct walk *w, const char *name, const yaml_node_t *n)
     } else {
         buf_addstr(&b, text_of(w, n));
     }
-    loader_put(w->l, str_of(name), arena_dup(&w->l->c->arena, buf_str(&b)), line_of(n));
+    if (b.err)
+        loader_problem(w->l, line_of(n), "%s is too long", name);
+    else
+        loader_put(w->l, str_of(name), buf_str(&b), line_of(n));
 }
 
 /* --- the tree --- */
@@ -164,6 +179,11 @@ static void member(
     struct str key = scalar(w, k, "a setting's name");
     size_t n = at;
 
+    if (w->nodes++ >= NODES_MAX) {
+        if (w->nodes == NODES_MAX + 1)
+            loader_problem(w->l, line_of(k), "the file has too many settings");
+        return;
+    }
     if (at == 0 && str_eq(key, STR("virtual_keys"))) {
         virtual_keys(w, v);
         return;
@@ -175,7 +195,7 @@ static void member(
     if (at)
         name[n++] = '_';
     for (size_t i = 0; i < key.n; i++)
-        name[n++] = key.p[i] == '-' || key.p[i] == '.' ? '_' : (char)toupper(key.p[i]);
+        name[n++] = key.p[i] == '-' || key.p[i] == '.' ? '_' : (char)toupper((unsigned char)key.p[i]);
     struct str whole = str_at(name, n);
     if (str_eq(whole, STR("MODEL_ALIASES")) || str_eq(whole, STR("SMARTFLOW_MODEL_ALIASES")))
         joined(w, "SMARTFLOW_MODEL_ALIASES", v);
@@ -212,7 +232,7 @@ void loader_yaml(struct loader *l)
     FILE *f = fopen(l->path, "re");
 
     if (!f) {
-        loader_problem(l, 0, "cannot read the file");
+        loader_problem(l, 0, "cannot read %s: %s", l->path, strerror(errno));
         return;
     }
     yaml_parser_initialize(&parser);
@@ -221,7 +241,7 @@ void loader_yaml(struct loader *l)
         loader_problem(l, (unsigned)parser.problem_mark.line + 1, "not valid YAML: %s",
             parser.problem ? parser.problem : "cannot be read");
     } else {
-        struct walk w = {l, &doc};
+        struct walk w = {.l = l, .doc = &doc};
         yaml_node_t *root = yaml_document_get_root_node(&doc);
         if (root)
             tree(&w, root, name, 0, 0);

@@ -93,8 +93,8 @@ static void echo_headers(struct demo_call *c, struct buf *out)
 
 static void sized_text(struct buf *out, size_t n)
 {
-    static const struct str lorem = STR_INIT(
-        "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor ");
+    static const struct str lorem =
+        STR_INIT("lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor ");
     if (buf_reserve(out, n) < 0)
         return;
     for (size_t left = n; left > 0;) {
@@ -130,11 +130,11 @@ static void user_text(struct demo_call *c, struct buf *out)
 static void json_text(struct demo_call *c, struct buf *out)
 {
     _cleanup_(buf_free) struct buf text;
+    buf_init(&text, DEMO_OUT_MAX);
     if (c->prompt.schema.p) {
         sample_json(out, c->prompt.schema);
         return;
     }
-    buf_init(&text, DEMO_OUT_MAX);
     user_text(c, &text);
     buf_addstr(out, STR("{\"answer\": "));
     buf_addjson(out, buf_str(&text));
@@ -225,7 +225,8 @@ static void call_tool(struct answer *a, const struct demo_tool *t)
 }
 
 /* "use tools" calls all of them, "use tool NAME" that one, "use tool" the first. */
-static void call_tools(struct answer *a, const struct prompt *p, const struct demo_tool *t, unsigned n)
+static void call_tools(
+    struct answer *a, const struct prompt *p, const struct demo_tool *t, unsigned n)
 {
     bool all = has_folded(buf_str(&p->user), STR("use tools")) && p->choice != TOOLS_NAMED;
     unsigned one = 0;

@@ -273,7 +273,8 @@ void anthropic_complete(struct demo_call *c)
         put_id(c, &c->out, "compl_");
         put(c, "\",\"completion\":");
         put_json(c, piece);
-        put_str(c, rest.n ? STR(",\"stop_reason\":null") : STR(",\"stop_reason\":\"stop_sequence\""));
+        put_str(
+            c, rest.n ? STR(",\"stop_reason\":null") : STR(",\"stop_reason\":\"stop_sequence\""));
         put(c, ",\"stop\":null,\"model\":");
         put_str(c, c->model);
         put_str(c, stream ? STR("}\n\n") : STR("}"));

@@ -1,13 +1,13 @@
 /*
- * Batches of OpenAI (lines of a file) and Anthropic (a list in the body). A batch is worked off when
- * it is created, but says so only when asked again, as a real one would.
+ * Batches of OpenAI (lines of a file) and Anthropic (a list in the body). A batch is worked off
+ * when it is created, but says so only when asked again, as a real one would.
  */
 #include "demo/anthropic_int.h"
 #include "demo/openai_int.h"
 
 /* Answers one request of a batch into out: the body that the endpoint would have sent. */
-static bool answer_one(struct demo_call *c, struct str body, void (*render)(struct demo_call *),
-    struct buf *out)
+static bool answer_one(
+    struct demo_call *c, struct str body, void (*render)(struct demo_call *), struct buf *out)
 {
     struct demo_call one;
     call_init(&one, c->rq);
@@ -38,8 +38,8 @@ struct batch {
 
 static void batch_put(struct buf *out, const struct batch *b, const char *status, bool ended)
 {
-    buf_printf(out, "{\"id\":\"%s\",\"object\":\"batch\",\"status\":\"%s\",\"endpoint\":", b->id,
-        status);
+    buf_printf(
+        out, "{\"id\":\"%s\",\"object\":\"batch\",\"status\":\"%s\",\"endpoint\":", b->id, status);
     buf_addstr(out, b->endpoint.p ? b->endpoint : STR("\"/v1/chat/completions\""));
     buf_addstr(out, STR(",\"errors\":null,\"input_file_id\":"));
     buf_addstr(out, b->file.p ? b->file : STR("\"\""));
@@ -55,7 +55,8 @@ static void batch_put(struct buf *out, const struct batch *b, const char *status
         buf_printf(out, "\"%s\"", b->output);
     else
         buf_addstr(out, STR("null"));
-    buf_printf(out, ",\"request_counts\":{\"total\":%u,\"completed\":%u,\"failed\":%u},\"metadata\":",
+    buf_printf(out,
+        ",\"request_counts\":{\"total\":%u,\"completed\":%u,\"failed\":%u},\"metadata\":",
         ended ? b->total : 0, ended ? b->total - b->failed : 0, ended ? b->failed : 0);
     buf_addstr(out, b->metadata.p ? b->metadata : STR("null"));
     buf_addstr(out, STR("}"));
@@ -70,7 +71,8 @@ static void batch_line(struct demo_call *c, struct batch *b, struct str line, st
     struct str custom = json_find(line, STR("custom_id"));
     buf_printf(out, "{\"id\":\"batch_req_%s%u\",\"custom_id\":", b->id + 6, b->total++);
     buf_addstr(out, custom.p ? custom : STR("null"));
-    buf_addstr(out, STR(",\"response\":{\"status_code\":200,\"request_id\":\"req_demo\",\"body\":"));
+    buf_addstr(
+        out, STR(",\"response\":{\"status_code\":200,\"request_id\":\"req_demo\",\"body\":"));
     if (!answer_one(c, json_find(line, STR("body")), openai_chat_put, out)) {
         buf_addstr(out, STR("{}"));
         b->failed++;
@@ -138,8 +140,8 @@ void openai_batches(struct demo_call *c)
     } else if (!store_get(STORE_BATCH, id, &object, NULL)) {
         demo_not_found(c, "batch");
     } else if (c->rq->head.method == HTTP_POST) {
-        put_replaced(c, buf_str(&object), STR("\"status\":\"completed\""),
-            STR("\"status\":\"cancelling\""));
+        put_replaced(
+            c, buf_str(&object), STR("\"status\":\"completed\""), STR("\"status\":\"cancelling\""));
         (void)store_put(STORE_BATCH, id, buf_str(&c->out), STR_NONE);
         demo_json(c);
     } else {
@@ -162,7 +164,8 @@ static void message_batch_put(
         id, ended ? "ended" : "in_progress", ended ? 0 : n, ended ? n : 0,
         ended ? "\"" DEMO_DATE "\"" : "null");
     if (ended)
-        buf_printf(out, "\"http://" STR_FMT "/v1/messages/batches/%s/results\"}", STR_ARG(host), id);
+        buf_printf(
+            out, "\"http://" STR_FMT "/v1/messages/batches/%s/results\"}", STR_ARG(host), id);
     else
         buf_addstr(out, STR("null}"));
 }

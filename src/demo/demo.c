@@ -161,7 +161,8 @@ static void demo_handle(struct http_request *rq, void *ctx)
     } else {
         c.match.id = rq->head.path;
         demo_error(&c, c.match.allow ? 405 : 404,
-            c.match.allow ? "Method not allowed." : "Invalid URL. The demo provider has no such path.");
+            c.match.allow ? "Method not allowed."
+                          : "Invalid URL. The demo provider has no such path.");
     }
     call_free(&c);
 }

@@ -142,14 +142,14 @@ struct demo_call {
     /* emission */
     enum stream_style style;
     bool streaming, done;
-    bool json_array;        /* Gemini's other form of a stream */
+    bool json_array; /* Gemini's other form of a stream */
     unsigned events;
     uint64_t sent, sequence;
     int64_t due;
     struct gzip *gzip;
-    struct form *form;     /* NULL = the body is none */
+    struct form *form;      /* NULL = the body is none */
     struct str more_fields; /* of the reply's head */
-    struct ws *ws; /* NULL = HTTP: events go there instead */
+    struct ws *ws;          /* NULL = HTTP: events go there instead */
 };
 
 /* demo.c. A WebSocket makes one for every message. */
@@ -164,6 +164,8 @@ uint64_t field_u64(const struct demo_call *c, enum demo_field f, uint64_t otherw
 struct str unquoted(struct str literal); /* between its quotes; empty for anything else */
 bool literal_is(struct str literal, struct str text);
 void add_decoded(struct buf *out, struct str literal); /* the text of a string literal */
+/* json_next() for texts that were scanned already; skips long strings faster. */
+bool next_child(struct str container, size_t *at, struct str *ret_key, struct str *ret_value);
 uint64_t value_u64(struct str value, uint64_t otherwise);
 uint64_t count_words(struct str s);
 bool has_folded(struct str s, struct str lower); /* lower, letter case of s ignored */

@@ -6,8 +6,9 @@
 
 static const char *openai_type(int status)
 {
-    return status == 429 ? "rate_limit_error" : status >= 500 ? "server_error"
-                                                              : "invalid_request_error";
+    return status == 429   ? "rate_limit_error"
+           : status >= 500 ? "server_error"
+                           : "invalid_request_error";
 }
 
 static const char *openai_code(int status)
@@ -69,7 +70,8 @@ static const char *gemini_status(int status)
 void error_body(struct demo_call *c, int status, const char *message)
 {
     if (c->dialect == DIALECT_ANTHROPIC) {
-        putf(c, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", anthropic_type(status));
+        putf(c,
+            "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", anthropic_type(status));
         put_json(c, str_of(message));
         putf(c, "},\"request_id\":\"req_demo%016llx\"}", (unsigned long long)c->hash);
     } else if (c->dialect == DIALECT_GEMINI) {

@@ -33,8 +33,9 @@ void demo_list(struct demo_call *c, enum store_kind k)
 
 void openai_file_put(struct buf *out, const char *id, struct str name, struct str purpose, size_t n)
 {
-    buf_printf(out, "{\"id\":\"%s\",\"object\":\"file\",\"bytes\":%zu,\"created_at\":%d,\"filename\":",
-        id, n, DEMO_CREATED);
+    buf_printf(out,
+        "{\"id\":\"%s\",\"object\":\"file\",\"bytes\":%zu,\"created_at\":%d,\"filename\":", id, n,
+        DEMO_CREATED);
     buf_addjson(out, name);
     buf_addstr(out, STR(",\"purpose\":"));
     buf_addjson(out, purpose.n ? purpose : STR("user_data"));
@@ -43,8 +44,8 @@ void openai_file_put(struct buf *out, const char *id, struct str name, struct st
 
 static void anthropic_file_put(struct buf *out, const char *id, const struct form_field *f)
 {
-    buf_printf(out, "{\"type\":\"file\",\"id\":\"%s\",\"size_bytes\":%zu,\"filename\":", id,
-        f->value.n);
+    buf_printf(
+        out, "{\"type\":\"file\",\"id\":\"%s\",\"size_bytes\":%zu,\"filename\":", id, f->value.n);
     buf_addjson(out, f->filename);
     buf_addstr(out, STR(",\"mime_type\":"));
     buf_addjson(out, f->type.n ? f->type : STR("application/octet-stream"));
@@ -64,8 +65,7 @@ static void create(struct demo_call *c)
     if (anthropic)
         anthropic_file_put(&c->out, id, f);
     else
-        openai_file_put(
-            &c->out, id, f->filename, form_value(c->form, STR("purpose")), f->value.n);
+        openai_file_put(&c->out, id, f->filename, form_value(c->form, STR("purpose")), f->value.n);
     if (store_put(kind_of(c), str_of(id), buf_str(&c->out), f->value) < 0)
         demo_error(c, 413, "The file is too large.");
     else
@@ -110,14 +110,15 @@ static void upload_put(struct demo_call *c, struct buf *out, const char *id, con
 {
     struct str bytes = json_find(of, STR("bytes")), name = json_find(of, STR("filename"));
     struct str purpose = json_find(of, STR("purpose"));
-    buf_printf(out, "{\"id\":\"%s\",\"object\":\"upload\",\"status\":\"%s\",\"bytes\":", id, status);
+    buf_printf(
+        out, "{\"id\":\"%s\",\"object\":\"upload\",\"status\":\"%s\",\"bytes\":", id, status);
     buf_addstr(out, bytes.p ? bytes : STR("0"));
     buf_addstr(out, STR(",\"filename\":"));
     buf_addstr(out, name.p ? name : STR("\"file\""));
     buf_addstr(out, STR(",\"purpose\":"));
     buf_addstr(out, purpose.p ? purpose : STR("\"user_data\""));
-    buf_printf(out, ",\"created_at\":%d,\"expires_at\":%d,\"file\":", DEMO_CREATED,
-        DEMO_CREATED + 3600);
+    buf_printf(
+        out, ",\"created_at\":%d,\"expires_at\":%d,\"file\":", DEMO_CREATED, DEMO_CREATED + 3600);
     buf_addstr(out, file.p ? file : STR("null"));
     buf_addstr(out, STR("}"));
 }
@@ -166,6 +167,8 @@ void openai_uploads(struct demo_call *c)
 {
     _cleanup_(buf_free) struct buf object, data;
     char id[48];
+    buf_init(&object, 64 * KIB);
+    buf_init(&data, STORE_BYTES);
     if (!c->match.id.n) {
         new_id("upload_", id);
         upload_put(c, &c->out, id, "pending", c->body, STR_NONE);
@@ -173,8 +176,6 @@ void openai_uploads(struct demo_call *c)
         demo_json(c);
         return;
     }
-    buf_init(&object, 64 * KIB);
-    buf_init(&data, STORE_BYTES);
     if (c->match.id.n >= sizeof(id) || !store_get(STORE_UPLOAD, c->match.id, &object, &data)) {
         demo_not_found(c, "upload");
         return;
@@ -184,6 +185,6 @@ void openai_uploads(struct demo_call *c)
     if (str_ends(c->match.rest, STR("/parts")))
         upload_part(c, id, buf_str(&object), &data);
     else
-        upload_end(c, id, buf_str(&object), buf_str(&data),
-            str_ends(c->match.rest, STR("/complete")));
+        upload_end(
+            c, id, buf_str(&object), buf_str(&data), str_ends(c->match.rest, STR("/complete")));
 }

@@ -44,8 +44,7 @@ static int read_parts(struct demo_call *c, struct form *f, struct multipart *m)
 
 struct form *form_read(struct demo_call *c)
 {
-    struct str boundary =
-        multipart_boundary(http_get(&c->rq->head.fields, HTTP_CONTENT_TYPE));
+    struct str boundary = multipart_boundary(http_get(&c->rq->head.fields, HTTP_CONTENT_TYPE));
     struct multipart m;
     if (!boundary.p || multipart_init(&m, boundary) < 0)
         return NULL;

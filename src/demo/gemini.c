@@ -30,7 +30,8 @@ static void put_calls(struct demo_call *c)
 {
     const struct answer *a = c->answer;
     for (unsigned i = 0; i < a->n_calls; i++) {
-        put_str(c, i ? STR(",{\"functionCall\":{\"name\":\"") : STR("{\"functionCall\":{\"name\":\""));
+        put_str(
+            c, i ? STR(",{\"functionCall\":{\"name\":\"") : STR("{\"functionCall\":{\"name\":\""));
         put_str(c, a->calls[i].name);
         put(c, "\",\"args\":");
         put_str(c, buf_str(&a->args[i]));
@@ -168,7 +169,8 @@ void gemini_count(struct demo_call *c)
     else if (inner.p)
         n = prompt_gemini_words(inner);
     putf(c,
-        "{\"totalTokens\":%llu,\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":%llu}]}",
+        "{\"totalTokens\":%llu,\"promptTokensDetails\":[{\"modality\":\"TEXT\",\"tokenCount\":%llu}"
+        "]}",
         n, n);
     demo_json(c);
 }

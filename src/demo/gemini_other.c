@@ -9,7 +9,8 @@ static void put_named(struct demo_call *c, const char *name, enum store_kind k)
 {
     struct str display = json_find(c->body, STR("file.displayName"));
     struct str type = json_find(c->body, STR("file.mimeType"));
-    putf(c, "{\"name\":\"%s\",\"createTime\":\"" DEMO_DATE "\",\"updateTime\":\"" DEMO_DATE "\"", name);
+    putf(c, "{\"name\":\"%s\",\"createTime\":\"" DEMO_DATE "\",\"updateTime\":\"" DEMO_DATE "\"",
+        name);
     if (k == STORE_CACHE_GEMINI) {
         put(c, ",\"expireTime\":\"2023-11-14T23:13:20Z\",\"model\":");
         put_str(c, c->model);
@@ -22,7 +23,8 @@ static void put_named(struct demo_call *c, const char *name, enum store_kind k)
     put(c, ",\"mimeType\":");
     put_raw(c, type, "\"text/plain\"");
     putf(c,
-        ",\"sizeBytes\":\"%zu\",\"expirationTime\":\"2023-11-16T22:13:20Z\",\"sha256Hash\":\"ZGVtbw==\","
+        ",\"sizeBytes\":\"%zu\",\"expirationTime\":\"2023-11-16T22:13:20Z\",\"sha256Hash\":"
+        "\"ZGVtbw==\","
         "\"uri\":\"https://demo.invalid/v1beta/%s\",\"state\":\"ACTIVE\",\"source\":\"UPLOADED\"}",
         c->body.n, name);
 }
@@ -70,9 +72,10 @@ static void member(struct demo_call *c, enum store_kind k)
 
 static void predict(struct demo_call *c)
 {
-    put(c, "{\"predictions\":[{\"mimeType\":\"image/png\",\"bytesBase64Encoded\":\""
-           "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
-           "rkJggg==\"}]}");
+    put(c,
+        "{\"predictions\":[{\"mimeType\":\"image/png\",\"bytesBase64Encoded\":\""
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+        "rkJggg==\"}]}");
     demo_json(c);
 }
 
@@ -89,7 +92,8 @@ static void operation(struct demo_call *c)
     } else {
         put(c, "{\"name\":");
         put_json(c, c->match.rest);
-        put(c, ",\"metadata\":{\"state\":\"BATCH_STATE_SUCCEEDED\"},\"done\":true,\"response\":{}}");
+        put(c,
+            ",\"metadata\":{\"state\":\"BATCH_STATE_SUCCEEDED\"},\"done\":true,\"response\":{}}");
     }
     demo_json(c);
 }

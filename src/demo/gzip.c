@@ -1,6 +1,6 @@
 /*
- * Compressed replies, so that the gateway meets an upstream that sends them. The state is zlib's own,
- * about 260 KB, and lives only for calls with the direction gzip=1.
+ * Compressed replies, so that the gateway meets an upstream that sends them. The state is zlib's
+ * own, about 260 KB, and lives only for calls with the direction gzip=1.
  */
 #include "demo/demo_int.h"
 

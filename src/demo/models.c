@@ -6,10 +6,10 @@
 static const char *const openai_models[] = {"demo", "demo-mini", "gpt-4o", "gpt-4o-mini",
     "text-embedding-3-small", "text-embedding-3-large", "omni-moderation-latest", "whisper-1",
     "tts-1", "gpt-image-1"};
-static const char *const anthropic_models[] = {"demo-claude", "claude-sonnet-4-5",
-    "claude-haiku-4-5"};
-static const char *const gemini_models[] = {"demo-gemini", "gemini-2.5-flash", "gemini-2.5-pro",
-    "gemini-embedding-001"};
+static const char *const anthropic_models[] = {
+    "demo-claude", "claude-sonnet-4-5", "claude-haiku-4-5"};
+static const char *const gemini_models[] = {
+    "demo-gemini", "gemini-2.5-flash", "gemini-2.5-pro", "gemini-embedding-001"};
 
 static void openai_model(struct demo_call *c, struct str literal)
 {
@@ -24,7 +24,8 @@ static void anthropic_model(struct demo_call *c, struct str literal)
     put_str(c, literal);
     put(c, ",\"display_name\":");
     put_str(c, literal);
-    put(c, ",\"created_at\":\"" DEMO_DATE "\",\"max_input_tokens\":200000,\"max_tokens\":8192}");
+    put(c, ",\"created_at\":\"" DEMO_DATE "\",\"lifecycle\":\"active\",\"capabilities\":null,"
+           "\"max_input_tokens\":200000,\"max_tokens\":8192}");
 }
 
 static void gemini_model(struct demo_call *c, struct str literal)
@@ -34,8 +35,9 @@ static void gemini_model(struct demo_call *c, struct str literal)
     put_str(c, name);
     put(c, "\",\"version\":\"001\",\"displayName\":");
     put_str(c, literal);
-    put(c, ",\"description\":\"Demo model\",\"inputTokenLimit\":1048576,\"outputTokenLimit\":8192,"
-           "\"supportedGenerationMethods\":[\"generateContent\",\"countTokens\",\"embedContent\"]}");
+    put(c,
+        ",\"description\":\"Demo model\",\"inputTokenLimit\":1048576,\"outputTokenLimit\":8192,"
+        "\"supportedGenerationMethods\":[\"generateContent\",\"countTokens\",\"embedContent\"]}");
 }
 
 static void put_list(struct demo_call *c, const char *const *names, unsigned n,

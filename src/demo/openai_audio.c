@@ -39,7 +39,8 @@ static void stream_transcript(struct demo_call *c, struct answer *a)
     bool on = true;
     demo_stream_begin(c, STR("text/event-stream"), STREAM_OTHER);
     while (on && rest.n) {
-        put(c, "event: transcript.text.delta\ndata: {\"type\":\"transcript.text.delta\",\"delta\":");
+        put(c,
+            "event: transcript.text.delta\ndata: {\"type\":\"transcript.text.delta\",\"delta\":");
         put_json(c, answer_piece(&rest, &words, &pieces));
         put(c, "}\n\n");
         on = demo_event(c);

@@ -14,8 +14,7 @@ bool conversation_add(struct str id, struct str items)
     if (all.n && items.n)
         buf_addstr(&all, STR(","));
     buf_addstr(&all, items);
-    return all.err == 0 &&
-           store_put(STORE_CONVERSATION, id, buf_str(&object), buf_str(&all)) == 0;
+    return all.err == 0 && store_put(STORE_CONVERSATION, id, buf_str(&object), buf_str(&all)) == 0;
 }
 
 static void put_conversation(struct demo_call *c, struct buf *out, struct str id)

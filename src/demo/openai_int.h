@@ -6,7 +6,7 @@
 
 #include "demo/demo_int.h"
 
-struct str openai_finish(const struct answer *a); /* a JSON literal */
+struct str openai_finish(const struct answer *a);   /* a JSON literal */
 uint64_t openai_choices(const struct demo_call *c); /* "n", at least 1 */
 void openai_usage(struct demo_call *c);
 /* {"id":...,"object":...,"created":...,"model":... */

@@ -102,8 +102,11 @@ void response_put(struct demo_call *c, const char *id, const char *status)
 {
     const struct answer *a = c->answer;
     bool ended = strcmp(status, "completed") == 0 || strcmp(status, "incomplete") == 0;
-    putf(c, "{\"id\":\"%s\",\"object\":\"response\",\"created_at\":%d,\"status\":\"%s\"", id,
-        DEMO_CREATED, status);
+    put(c, "{\"id\":\"");
+    put_str(c, str_of(id));
+    putf(c, "\",\"object\":\"response\",\"created_at\":%d,\"status\":\"", DEMO_CREATED);
+    put_str(c, str_of(status));
+    put(c, "\"");
     putf(c, ",\"background\":%s,\"error\":null,\"incomplete_details\":%s,\"store\":%s",
         field_true(c, F_BACKGROUND) ? "true" : "false",
         strcmp(status, "incomplete") ? "null" : "{\"reason\":\"max_output_tokens\"}",
@@ -147,8 +150,9 @@ static void put_input_item(struct buf *out, const char *id, unsigned i, struct s
         buf_addstr(out, str_from(item, json_inside(item)));
         return;
     }
-    buf_printf(out, "{\"id\":\"msg_in%s%02u\",\"type\":\"message\",\"status\":\"completed\",\"role\":",
-        id + 5, i);
+    buf_printf(out,
+        "{\"id\":\"msg_in%s%02u\",\"type\":\"message\",\"status\":\"completed\",\"role\":", id + 5,
+        i);
     buf_addstr(out, role);
     buf_addstr(out, STR(",\"content\":"));
     if (json_type_of(content) == JSON_STRING) {

@@ -116,8 +116,8 @@ static bool stream_args(struct demo_call *c, const char *id, unsigned i)
             return false;
     }
     return custom ? args_event(c, STR("response.custom_tool_call_input.done"), id, i, "input", all)
-                  : args_event(c, STR("response.function_call_arguments.done"), id, i, "arguments",
-                        all);
+                  : args_event(
+                        c, STR("response.function_call_arguments.done"), id, i, "arguments", all);
 }
 
 static bool stream_items(struct demo_call *c, const char *id)
@@ -136,8 +136,8 @@ static bool stream_items(struct demo_call *c, const char *id)
 void response_stream(struct demo_call *c, const char *id)
 {
     const char *status = response_status(c->answer);
-    struct str last = c->answer->finish == FINISH_LENGTH ? STR("response.incomplete")
-                                                         : STR("response.completed");
+    struct str last =
+        c->answer->finish == FINISH_LENGTH ? STR("response.incomplete") : STR("response.completed");
     if (object_event(c, STR("response.created"), id, "in_progress") &&
         object_event(c, STR("response.in_progress"), id, "in_progress") && stream_items(c, id))
         (void)object_event(c, last, id, status);

@@ -154,9 +154,6 @@ static void compact(struct demo_call *c)
     new_id("resp_", id);
     putf(c, "{\"id\":\"%s\",\"object\":\"response.compaction\",\"created_at\":%d,\"output\":[", id,
         DEMO_CREATED);
-    size_t from = c->out.n;
-    response_items(field(c, F_INPUT), &c->out, id);
-    put_str(c, c->out.n > from ? STR(",") : STR(""));
     putf(c,
         "{\"id\":\"cmp_%s\",\"type\":\"compaction\",\"encrypted_content\":\"ZGVtbw==\"}],"
         "\"usage\":{\"input_tokens\":%llu,\"input_tokens_details\":{\"cached_tokens\":0,"

@@ -1,11 +1,11 @@
 /*
- * OpenAI's endpoints that answer with numbers: embeddings, moderations, rerank. The numbers depend on
- * the text alone, so equal texts have equal vectors and different ones differ.
+ * OpenAI's endpoints that answer with numbers: embeddings, moderations, rerank. The numbers depend
+ * on the text alone, so equal texts have equal vectors and different ones differ.
  */
 #include "demo/openai_int.h"
 
-#include "crypto/encode.h"
 #include "base/utf8.h"
+#include "crypto/encode.h"
 
 #define DIMENSIONS     64
 #define DIMENSIONS_MAX 4096
@@ -134,7 +134,8 @@ void openai_moderations(struct demo_call *c)
     put(c, "{\"id\":\"");
     put_id(c, &c->out, "modr-");
     put(c, "\",\"model\":");
-    put_str(c, c->fields[F_MODEL].type == JSON_STRING ? c->model : STR("\"omni-moderation-latest\""));
+    put_str(
+        c, c->fields[F_MODEL].type == JSON_STRING ? c->model : STR("\"omni-moderation-latest\""));
     put(c, ",\"results\":[");
     if (json_type_of(input) != JSON_ARRAY)
         put_moderation(c, input, true);
@@ -171,8 +172,8 @@ void openai_rerank(struct demo_call *c)
             put(c, "}");
         }
     put(c, "],\"meta\":{\"billed_units\":{\"search_units\":1}}");
-    uint64_t words = c->prompt.words + count_words(json_find(c->body, STR("query"))) +
-                     count_words(list);
+    uint64_t words =
+        c->prompt.words + count_words(json_find(c->body, STR("query"))) + count_words(list);
     if (!c->dir.no_usage)
         putf(c, ",\"usage\":{\"prompt_tokens\":%llu,\"total_tokens\":%llu}",
             (unsigned long long)words, (unsigned long long)words);

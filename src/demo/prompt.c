@@ -1,6 +1,6 @@
 /*
- * What a request says, in facts that all dialects share: the last user turn, tool results, the tools
- * on offer, how much text there is. Dialect readers walk their own shape and report here.
+ * What a request says, in facts that all dialects share: the last user turn, tool results, the
+ * tools on offer, how much text there is. Dialect readers walk their own shape and report here.
  */
 #include "demo/demo_int.h"
 
@@ -66,8 +66,7 @@ unsigned tools_read(struct str array, struct demo_tool *out, unsigned max)
     if (json_type_of(array) != JSON_ARRAY)
         return 0;
     for (size_t at = json_inside(array); n < max && json_next(array, &at, &key, &item);) {
-        struct str list = first_of(
-            item, STR("functionDeclarations"), STR("function_declarations"));
+        struct str list = first_of(item, STR("functionDeclarations"), STR("function_declarations"));
         if (list.p)
             n += declarations_read(list, out + n, max - n);
         else if (is_callable(item))

@@ -14,7 +14,9 @@ static struct member member_read(struct str item)
 {
     struct member m = {0};
     struct str key, value;
-    for (size_t at = json_inside(item); json_next(item, &at, &key, &value);) {
+    if (json_type_of(item) != JSON_OBJECT)
+        return m;
+    for (size_t at = json_inside(item); next_child(item, &at, &key, &value);) {
         if (str_eq(key, STR("role")))
             m.role = unquoted(value);
         else if (str_eq(key, STR("type")))
@@ -50,7 +52,7 @@ static void content_read(struct prompt *p, struct str content, bool last_user)
     }
     if (json_type_of(content) != JSON_ARRAY)
         return;
-    for (size_t at = json_inside(content); json_next(content, &at, &key, &part);)
+    for (size_t at = json_inside(content); next_child(content, &at, &key, &part);)
         part_read(p, part, last_user);
 }
 
@@ -62,7 +64,7 @@ static void keep_result(struct prompt *p, struct str content)
     if (json_type_of(content) == JSON_STRING) {
         add_decoded(&p->tool_result, content);
     } else if (json_type_of(content) == JSON_ARRAY) {
-        for (size_t at = json_inside(content); json_next(content, &at, &key, &part);)
+        for (size_t at = json_inside(content); next_child(content, &at, &key, &part);)
             add_decoded(&p->tool_result, json_find(part, STR("text")));
     } else {
         buf_addstr(&p->tool_result, content);
@@ -97,7 +99,7 @@ void prompt_openai_chat(struct demo_call *c)
     struct prompt *p = &c->prompt;
     struct str list = field(c, F_MESSAGES), key, item, user = STR_NONE;
 
-    for (size_t at = json_inside(list); json_next(list, &at, &key, &item);) {
+    for (size_t at = json_inside(list); next_child(list, &at, &key, &item);) {
         struct member m = member_read(item);
         words_of(p, m.content);
         bool tool = str_eq(m.role, STR("tool")) || str_eq(m.role, STR("function"));
@@ -125,7 +127,7 @@ void prompt_openai_responses(struct demo_call *c)
     }
     if (json_type_of(input) != JSON_ARRAY)
         return;
-    for (size_t at = json_inside(input); json_next(input, &at, &key, &item);) {
+    for (size_t at = json_inside(input); next_child(input, &at, &key, &item);) {
         struct member m = member_read(item);
         words_of(p, m.content);
         if (str_eq(m.role, STR("user")))
@@ -149,7 +151,7 @@ static bool keep_results(struct prompt *p, struct str content)
     bool any = false;
     if (json_type_of(content) != JSON_ARRAY)
         return false;
-    for (size_t at = json_inside(content); json_next(content, &at, &key, &part);) {
+    for (size_t at = json_inside(content); next_child(content, &at, &key, &part);) {
         struct member m = member_read(part);
         if (!str_eq(m.type, STR("tool_result")))
             continue;
@@ -166,7 +168,7 @@ void prompt_anthropic(struct demo_call *c)
     struct str list = field(c, F_MESSAGES), key, item, user = STR_NONE;
 
     words_of(p, field(c, F_SYSTEM));
-    for (size_t at = json_inside(list); json_next(list, &at, &key, &item);) {
+    for (size_t at = json_inside(list); next_child(list, &at, &key, &item);) {
         struct member m = member_read(item);
         words_of(p, m.content);
         forget_results(p);
@@ -202,7 +204,7 @@ static void gemini_parts(struct prompt *p, struct str content, bool last_user)
         parts = json_type_of(content) == JSON_ARRAY ? content : STR_NONE;
     if (!parts.p)
         return;
-    for (size_t at = json_inside(parts); json_next(parts, &at, &key, &part);)
+    for (size_t at = json_inside(parts); next_child(parts, &at, &key, &part);)
         gemini_part(p, part, last_user);
 }
 
@@ -229,7 +231,7 @@ static void gemini_config(struct demo_call *c)
         p->choice = TOOLS_NONE;
     struct str names = json_find(calling, STR("allowedFunctionNames")), key, name;
     size_t at = json_inside(names);
-    if (p->choice == TOOLS_ANY && at && json_next(names, &at, &key, &name)) {
+    if (p->choice == TOOLS_ANY && at && next_child(names, &at, &key, &name)) {
         p->choice = TOOLS_NAMED;
         p->choice_name = unquoted(name);
     }
@@ -243,7 +245,7 @@ void prompt_gemini(struct demo_call *c)
     gemini_config(c);
     gemini_parts(p, field(c, F_SYSTEM_INSTRUCTION), false);
     if (json_type_of(list) == JSON_ARRAY)
-        for (size_t at = json_inside(list); json_next(list, &at, &key, &item);) {
+        for (size_t at = json_inside(list); next_child(list, &at, &key, &item);) {
             struct str role = unquoted(json_find(item, STR("role")));
             gemini_parts(p, item, false);
             last = item;
@@ -269,7 +271,7 @@ uint64_t prompt_gemini_words(struct str request)
     if (one.p)
         gemini_parts(&p, one, false);
     if (json_type_of(list) == JSON_ARRAY)
-        for (size_t at = json_inside(list); json_next(list, &at, &key, &item);)
+        for (size_t at = json_inside(list); next_child(list, &at, &key, &item);)
             gemini_parts(&p, item, false);
     return p.words;
 }

@@ -11,7 +11,7 @@ struct session {
     struct demo_call *c; /* of the handshake */
     struct ws *ws;
     unsigned events, items, responses;
-    struct buf last;     /* the item that the next response answers: its JSON */
+    struct buf last; /* the item that the next response answers: its JSON */
     size_t audio_bytes;
 };
 
@@ -30,11 +30,14 @@ static bool event_end(struct demo_call *c)
 
 static void put_session(struct demo_call *c)
 {
-    put(c, "{\"type\":\"realtime\",\"object\":\"realtime.session\",\"id\":\"sess_demo\",\"model\":");
+    put(c,
+        "{\"type\":\"realtime\",\"object\":\"realtime.session\",\"id\":\"sess_demo\",\"model\":");
     put_str(c, c->model);
     putf(c,
-        ",\"output_modalities\":[\"text\"],\"instructions\":\"\",\"tools\":[],\"tool_choice\":\"auto\","
-        "\"max_output_tokens\":\"inf\",\"expires_at\":%d,\"audio\":{\"input\":{\"format\":{\"type\":"
+        ",\"output_modalities\":[\"text\"],\"instructions\":\"\",\"tools\":[],\"tool_choice\":"
+        "\"auto\","
+        "\"max_output_tokens\":\"inf\",\"expires_at\":%d,\"audio\":{\"input\":{\"format\":{"
+        "\"type\":"
         "\"audio/pcm\",\"rate\":24000},\"turn_detection\":null},\"output\":{\"format\":{\"type\":"
         "\"audio/pcm\",\"rate\":24000},\"voice\":\"alloy\",\"speed\":1.0}}}",
         DEMO_CREATED + 3600);
@@ -77,7 +80,8 @@ static bool committed(struct session *s, struct demo_call *c)
 {
     buf_clear(&s->last);
     buf_printf(&s->last,
-        "{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"%zu characters of audio\"}]}",
+        "{\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"%zu characters of "
+        "audio\"}]}",
         s->audio_bytes);
     s->audio_bytes = 0;
     event_begin(s, c, STR("input_audio_buffer.committed"));
@@ -90,7 +94,8 @@ static bool committed(struct session *s, struct demo_call *c)
 static void put_item(struct session *s, struct demo_call *c, bool full)
 {
     putf(c,
-        "{\"id\":\"item_demo%u\",\"object\":\"realtime.item\",\"type\":\"message\",\"status\":\"%s\","
+        "{\"id\":\"item_demo%u\",\"object\":\"realtime.item\",\"type\":\"message\",\"status\":\"%"
+        "s\","
         "\"role\":\"assistant\",\"content\":[",
         s->items, full ? "completed" : "in_progress");
     if (full) {
@@ -120,7 +125,8 @@ static bool response_event(struct session *s, struct demo_call *c, struct str ty
     event_begin(s, c, type);
     putf(c,
         ",\"response\":{\"object\":\"realtime.response\",\"id\":\"resp_demo%u\",\"status\":\"%s\","
-        "\"status_details\":null,\"output_modalities\":[\"text\"],\"conversation_id\":\"conv_demo\","
+        "\"status_details\":null,\"output_modalities\":[\"text\"],\"conversation_id\":\"conv_"
+        "demo\","
         "\"metadata\":null,\"output\":[",
         s->responses, done ? "completed" : "in_progress");
     if (done)
@@ -217,7 +223,8 @@ static bool complain(struct session *s, struct demo_call *c, const char *message
 {
     event_begin(s, c, STR("error"));
     putf(c,
-        ",\"error\":{\"type\":\"invalid_request_error\",\"code\":\"invalid_value\",\"message\":\"%s\","
+        ",\"error\":{\"type\":\"invalid_request_error\",\"code\":\"invalid_value\",\"message\":\"%"
+        "s\","
         "\"param\":null,\"event_id\":null}",
         message);
     return event_end(c);

@@ -1,7 +1,7 @@
 /*
- * How a reply leaves. Events of a stream gather in c->out and go out together; with an interval each
- * goes out alone, at its time. All faults that directions ask for are here: a reply cut short, a
- * wrong length, an error in the middle, silence.
+ * How a reply leaves. Events of a stream gather in c->out and go out together; with an interval
+ * each goes out alone, at its time. All faults that directions ask for are here: a reply cut short,
+ * a wrong length, an error in the middle, silence.
  */
 #include "demo/demo_int.h"
 
@@ -49,7 +49,8 @@ static void put_head(struct demo_call *c, int status, struct str type, struct bu
     bool anthropic = c->dialect == DIALECT_ANTHROPIC;
     buf_addstr(out, STR("content-type: "));
     buf_addstr(out, type);
-    buf_addstr(out, anthropic ? STR("\r\nrequest-id: req_demo") : STR("\r\nx-request-id: req_demo"));
+    buf_addstr(
+        out, anthropic ? STR("\r\nrequest-id: req_demo") : STR("\r\nx-request-id: req_demo"));
     put_id(c, out, "");
     buf_addstr(out, STR("\r\n"));
     if (c->dialect == DIALECT_OPENAI)
@@ -178,7 +179,8 @@ static bool flush(struct demo_call *c, bool last)
     else if (c->out.err)
         http_reply_abort(c->rq);
     else
-        ok = http_reply_end_with(c->rq, &(struct iovec){(char *)bytes.p, bytes.n}, 1, STR_NONE) == 0;
+        ok =
+            http_reply_end_with(c->rq, &(struct iovec){(char *)bytes.p, bytes.n}, 1, STR_NONE) == 0;
     if (ok && last && c->dir.cut_after >= 0)
         (void)http_reply_end(c->rq, STR_NONE);
     buf_clear(&c->out);

@@ -148,3 +148,74 @@ bool has_folded(struct str s, struct str lower)
             return true;
     return false;
 }
+
+/* --- walking a valid text --- */
+
+static size_t behind_string(struct str s, size_t at)
+{
+    for (size_t i = at + 1; i < s.n;) {
+        const char *quote = memchr(s.p + i, '"', s.n - i);
+        if (!quote)
+            break;
+        size_t end = (size_t)(quote - s.p), k = end;
+        while (k > at + 1 && s.p[k - 1] == '\\')
+            k--;
+        if (((end - k) & 1) == 0)
+            return end + 1;
+        i = end + 1;
+    }
+    return s.n;
+}
+
+static size_t behind_value(struct str s, size_t at)
+{
+    size_t depth = 0;
+    while (at < s.n) {
+        char c = s.p[at];
+        if (c == '"') {
+            at = behind_string(s, at);
+        } else if (c == '{' || c == '[') {
+            depth++;
+            at++;
+            continue;
+        } else if (c == '}' || c == ']') {
+            if (depth == 0)
+                return at;
+            depth--;
+            at++;
+        } else if (depth > 0 || (c != ',' && !is_space(c))) {
+            at++;
+            continue;
+        } else {
+            return at;
+        }
+        if (depth == 0)
+            return at;
+    }
+    return at;
+}
+
+static size_t behind_space(struct str s, size_t at)
+{
+    while (at < s.n && (is_space(s.p[at]) || s.p[at] == ',' || s.p[at] == ':'))
+        at++;
+    return at;
+}
+
+bool next_child(struct str container, size_t *at, struct str *ret_key, struct str *ret_value)
+{
+    struct str c = container;
+    size_t i = behind_space(c, *at), end;
+    *ret_key = *ret_value = STR_NONE;
+    if (i >= c.n || c.p[i] == '}' || c.p[i] == ']')
+        return false;
+    if (c.p[json_inside(c) - 1] == '{') {
+        end = behind_string(c, i);
+        *ret_key = str_at(c.p + i + 1, end - i - 2);
+        i = behind_space(c, end);
+    }
+    end = behind_value(c, i);
+    *ret_value = str_at(c.p + i, end - i);
+    *at = end;
+    return end > i;
+}

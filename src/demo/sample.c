@@ -1,6 +1,6 @@
 /*
- * A value for a JSON Schema: the arguments of a demo tool call and structured answers. It knows what
- * tool and answer schemas use (type, enum, const, properties, items, $ref below the same root,
+ * A value for a JSON Schema: the arguments of a demo tool call and structured answers. It knows
+ * what tool and answer schemas use (type, enum, const, properties, items, $ref below the same root,
  * anyOf, bounds of numbers and lengths); it is no validator.
  */
 #include "demo/demo_int.h"

@@ -2,8 +2,8 @@
  * The server's side of a WebSocket: handshake, whole text messages in and out. Pings are answered
  * here; fragments are joined up to the frame limit.
  */
-#include "demo/openai_int.h"
 #include "http/ws.h"
+#include "demo/openai_int.h"
 
 #include "net/stream.h"
 #include "runtime/co.h"
@@ -64,7 +64,8 @@ struct ws *ws_open(struct demo_call *c)
 
 static int send_out(struct ws *w)
 {
-    int r = w->out.err ? w->out.err : stream_write(w->stream, buf_str(&w->out), loop_now() + SEND_NS);
+    int r =
+        w->out.err ? w->out.err : stream_write(w->stream, buf_str(&w->out), loop_now() + SEND_NS);
     buf_clear(&w->out);
     return r;
 }

@@ -129,7 +129,9 @@ static int model_from_body(struct exchange *x)
     ptrdiff_t n;
 
     /* Elsewhere the path names it (Gemini repeats it in some bodies), or it is none of ours. */
-    if (!(x->match.endpoint->flags & (EP_MODEL_BODY | EP_MODEL_OPT)))
+    if (x->match.azure_deployment ||
+        (!(x->match.endpoint->flags & (EP_MODEL_BODY | EP_MODEL_OPT)) &&
+            x->match.endpoint->kind != KIND_RESPONSES_WS))
         return 0;
     if (s->type == JSON_NONE) {
         if (x->match.model.n || !(x->match.endpoint->flags & EP_MODEL_BODY))
@@ -246,8 +248,8 @@ int gw_scan_body(struct exchange *x)
     int r = scan(x);
 
     if (r == 0)
-        r = model_from_body(x);
-    return r < 0 ? r : check_members(x);
+        r = check_members(x);
+    return r < 0 ? r : model_from_body(x);
 }
 
 static int read_json(struct exchange *x)

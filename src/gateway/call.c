@@ -12,18 +12,37 @@
 
 /* --- edits to a JSON body --- */
 
-static int edit_model(struct exchange *x, struct splice *to)
+static int put_model(struct exchange *x, struct splice *to, bool insert)
 {
     struct json_span *s = &x->spans[BODY_MODEL];
     _cleanup_(buf_free) struct buf lit = {0};
+    size_t at = json_inside(x->body), first = at;
+    struct str key, value;
 
-    if (s->type != JSON_STRING || str_eq(x->model, x->model_asked) || !x->model.n ||
-        (x->match.endpoint->flags & EP_MODEL_PATH))
-        return 0;
     buf_init(&lit, 4096);
+    buf_addstr(&lit, insert ? STR("\"model\":") : STR(""));
     buf_addjson(&lit, x->model);
+    if (insert && json_next(x->body, &first, &key, &value))
+        buf_addc(&lit, ',');
     struct str with = arena_dup(&x->arena, buf_str(&lit));
-    return with.p ? splice_replace(to, s->value, s->end, with) : -ENOMEM;
+    if (lit.err || !with.p)
+        return -ENOMEM;
+    return insert ? splice_replace(to, at, at, with) : splice_replace(to, s->value, s->end, with);
+}
+
+/* Below an Azure deployment the path's name is the one that was checked, so it must be the body's,
+ * too: another upstream than Azure would read that. */
+static int edit_model(struct exchange *x, struct splice *to)
+{
+    struct json_span *s = &x->spans[BODY_MODEL];
+
+    if (!x->model.n || (x->match.endpoint->flags & EP_MODEL_PATH))
+        return 0;
+    if (x->match.azure_deployment)
+        return put_model(x, to, s->key == s->end);
+    if (s->type != JSON_STRING || str_eq(x->model, x->model_asked))
+        return 0;
+    return put_model(x, to, false);
 }
 
 /* Asks for usage in the stream where the client did not: always metered, shown only when asked. */
@@ -89,7 +108,7 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     r = gw_upstream_fields(x, face, method, target, &fields);
     if (r < 0)
         return r;
-    if (!(errbuf = arena_alloc(&x->arena, 512)))
+    if (!target.p || !(errbuf = arena_alloc(&x->arena, 512)))
         return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
     struct http_client_request rq = {
         .method = method,

@@ -48,6 +48,18 @@ static void cell_give(struct cells *c, void *p)
     c->n++;
 }
 
+static void cells_free(struct cells *c)
+{
+    while (c->free)
+        free(cell_take(c, 0));
+}
+
+void gw_exchange_thread_end(void)
+{
+    cells_free(&arenas);
+    cells_free(&spans);
+}
+
 struct json_span *gw_spans_new(void)
 {
     struct json_span *s = cell_take(&spans, BODY_MEMBERS * sizeof *s);

@@ -198,6 +198,15 @@ static struct str dollars(char out[static 40], uint64_t nano)
     return str_at(out, n);
 }
 
+/* A model's name comes from a JSON string or a form, where any byte can stand. */
+static bool is_plain(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
+            return false;
+    return s.n > 0;
+}
+
 void gw_own_fields(struct exchange *x, struct buf *out)
 {
     char number[24], money[40];
@@ -208,7 +217,7 @@ void gw_own_fields(struct exchange *x, struct buf *out)
         digits(number, (uint64_t)MAX(ms, 0)));
     if (x->upstream)
         add_line(out, STR("x-smartflow-provider"), x->upstream->provider->id);
-    if (x->upstream && x->model.n)
+    if (x->upstream && is_plain(x->model))
         add_line(out, STR("x-smartflow-model"), x->model);
     if (x->cost_nano >= 0)
         put_both(out, STR("x-smartflow-cost-usd"), STR("x-smartflow-response-cost"),
@@ -227,7 +236,10 @@ static bool reply_field_passes(
     case HTTP_CONTENT_ENCODING:
         return !decoded;
     case HTTP_OTHER:
-        return !str_ieq(h->name, STR("set-cookie")) && !str_istarts(h->name, STR("x-smartflow-"));
+        /* the last three speak of the provider's host, and would be taken for ours */
+        return !str_ieq(h->name, STR("set-cookie")) && !str_istarts(h->name, STR("x-smartflow-")) &&
+               !str_istarts(h->name, STR("access-control-")) && !str_ieq(h->name, STR("alt-svc")) &&
+               !str_ieq(h->name, STR("strict-transport-security"));
     default:
         return !http_is_hop_by_hop(&from->fields, h);
     }

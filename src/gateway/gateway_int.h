@@ -87,6 +87,9 @@ void gw_send_error(struct exchange *x);
 int gw_reply_json(struct exchange *x, int status, struct str body);
 /* A fresh, empty buffer of this thread for assembling fields; valid until the next suspension. */
 struct buf *gw_scratch(void);
+/* What this thread kept for its next calls. */
+void gw_reply_thread_end(void);
+void gw_exchange_thread_end(void);
 
 /* --- settle.c --- */
 extern const struct stage stage_settle; /* usage → cost; counts locally where none was reported */

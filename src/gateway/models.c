@@ -63,7 +63,7 @@ static int ask_one(void *arg)
     struct exchange *x = a->x;
     const struct provider_face *face =
         provider_face(a->upstream->provider, x->dialect, KIND_MODELS);
-    _cleanup_(buf_free) struct buf target, fields;
+    _cleanup_(buf_free) struct buf target = {0}, fields = {0};
     struct http_call *c = NULL;
     const struct http_head *head;
     struct error e = {0};
@@ -108,7 +108,7 @@ static void add_aliases(struct exchange *x, struct buf *out)
 
 static int reply_list(struct exchange *x, struct ask *asks, unsigned n)
 {
-    _cleanup_(buf_free) struct buf body, items;
+    _cleanup_(buf_free) struct buf body = {0}, items = {0};
 
     buf_init(&items, 16 * LIST_MAX);
     buf_init(&body, 16 * LIST_MAX + 64);
@@ -173,7 +173,9 @@ int gw_models_list(struct exchange *x)
             list[n++] = u;
     }
     bool asked = http_has(&x->rq->head.fields, HTTP_X_SMARTFLOW_PROVIDER);
-    if (x->dialect != DIALECT_OPENAI || asked || (n <= 1 && !filtered && !s->aliases_n))
+    /* A caller's own credential goes to the one provider that it is for. */
+    if (x->dialect != DIALECT_OPENAI || asked || x->caller_credential.n ||
+        (n <= 1 && !filtered && !s->aliases_n))
         return pass_on(x);
     return merged(x, list, n);
 }

@@ -154,7 +154,7 @@ int gw_upload_read(struct exchange *x)
                 STR("The upload could not be held: the data folder cannot be written."));
     }
     u->ended = !u->found;
-    if (u->found)
+    if (u->found && !x->match.azure_deployment) /* there the path names it */
         x->model_asked = str_at(u->model, u->model_n);
     if (!x->model_asked.n && (x->match.endpoint->flags & EP_MODEL_BODY) && !x->match.model.n)
         return exchange_fail_param(
@@ -187,7 +187,9 @@ static int send_range(struct upload *u, struct http_call *c, uint64_t from, uint
 
 static bool renamed(struct exchange *x)
 {
-    return x->upload && x->upload->found && x->model.n && !str_eq(x->model, x->model_asked);
+    const struct upload *u = x->upload;
+
+    return u && u->found && x->model.n && !str_eq(x->model, str_at(u->model, u->model_n));
 }
 
 static int send_held(struct exchange *x, struct http_call *c)
@@ -215,10 +217,10 @@ static int send_rest(struct exchange *x, struct http_call *c)
     int r;
 
     while ((n = http_body_read(x->rq, limit, &piece)) > 0) {
-        r = http_call_write(c, piece);
-        if (r == -EPIPE)
-            return 0; /* the upstream has answered already */
-        if (r < 0)
+        /* A second "model" behind the one that was checked must not get through. */
+        if (x->upload && (r = look(x, x->upload, piece)) < 0)
+            return r;
+        if ((r = http_call_write(c, piece)) < 0)
             return r;
     }
     return n < 0 ? gw_body_error(x, (int)n, limit) : 0;
@@ -241,8 +243,10 @@ static int pass_body(struct exchange *x, struct http_call *c)
         r = send_rest(x, c);
     if (r == 0)
         r = http_call_write_end(c);
-    if (r == -EPIPE || r >= 0)
+    if (r == -EPIPE || r >= 0) /* -EPIPE: the upstream has answered already */
         return 0;
+    if (x->error.status)
+        return r;
     if (r == -ECANCELED)
         x->outcome = OUTCOME_CANCELLED;
     return exchange_fail(

@@ -81,17 +81,32 @@ static int inflate_whole(struct str coding, struct str in, struct buf *out)
     return (int)n;
 }
 
-static void meter_whole(struct exchange *x, struct str coding, struct str body)
+static bool is_json(struct str body)
 {
+    struct json_error e;
+    enum json_type top;
+
+    return json_scan(body, NULL, NULL, 0, &top, &e) == 0;
+}
+
+/* Where only the end of the connection ends the body, the text itself has to tell whether it is
+ * whole: -ECONNRESET when it is not. */
+static int meter_whole(struct exchange *x, const struct http_head *h, struct str body)
+{
+    struct str coding = http_get(&h->fields, HTTP_CONTENT_ENCODING);
+    bool to_eof = h->framing == HTTP_BODY_TO_EOF;
     _cleanup_(buf_free) struct buf plain = {0};
 
     buf_init(&plain, LIMIT_RESPONSE_BYTES);
     if (coding.n && !str_ieq(coding, STR("identity"))) {
         if (inflate_whole(coding, body, &plain) < 0)
-            return;
+            return to_eof ? -ECONNRESET : 0;
         body = buf_str(&plain);
     }
+    if (to_eof && !is_json(body))
+        return -ECONNRESET;
     meter_reply(&x->meter, body);
+    return 0;
 }
 
 /* --- held replies --- */
@@ -101,9 +116,10 @@ static int relay_held(struct exchange *x, struct http_call *c, const struct http
     struct str body;
     int r = http_call_read_all(c, LIMIT_RESPONSE_BYTES, &body);
 
+    if (r == 0)
+        r = meter_whole(x, h, body);
     if (r < 0)
         return upstream_broke(x, r);
-    meter_whole(x, http_get(&h->fields, HTTP_CONTENT_ENCODING), body);
     succeeded(x);
     stage_settle.on_request(x);
     x->reply_first_at = clock_now();
@@ -149,7 +165,7 @@ static int relay_pieces(struct exchange *x, struct http_call *c, const struct ht
 
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *h)
 {
-    bool small = h->framing == HTTP_BODY_CHUNKED ||
+    bool small = h->framing == HTTP_BODY_CHUNKED || h->framing == HTTP_BODY_TO_EOF ||
                  (h->framing == HTTP_BODY_LENGTH && h->content_length <= HOLD_BYTES);
 
     if (is_type(h, STR("text/event-stream")) && h->status < 400 &&

@@ -1,11 +1,11 @@
 /*
  * Passing a stream of events on. Events go to the client as they came, and only whole ones, so that
- * an error event after a broken stream can be read. Each is looked at once for usage, errors and the
- * end marker. Where we asked for usage on the client's behalf, its traces are taken out again: the
- * chunk that carries only usage, and "usage":null in the others.
+ * an error event after a broken stream can be read. Each is looked at once for usage, errors and
+ * the end marker. Where we asked for usage on the client's behalf, its traces are taken out again:
+ * the chunk that carries only usage, and "usage":null in the others.
  *
- * What has to be written is gathered as an iovec over the upstream's buffer: bytes that stay as they
- * are are never copied, and all that one read brought becomes one write.
+ * What has to be written is gathered as an iovec over the upstream's buffer: bytes that stay as
+ * they are are never copied, and all that one read brought becomes one write.
  *
  * The wait for the next bytes happens at small stack depth, with the request's head and body given
  * back: an open stream that is silent costs little.
@@ -190,6 +190,14 @@ static int finish(struct relay *r, struct out *o)
     return 0;
 }
 
+/* Behind the end marker nothing can be missing, however the upstream ends its body. Gemini's
+ * streams have none: what the meter takes for it there may come once for each candidate. */
+static bool marked_end(const struct exchange *x, int e)
+{
+    return x->meter.finished && x->match.endpoint->stream != STREAM_GEMINI &&
+           (e == -ECONNRESET || e == -EPROTO || e == -ETIMEDOUT);
+}
+
 /* One read's pieces: 1 when the stream goes on, 0 when it ended well, or -errno. */
 static int step(struct relay *r, struct http_call *c)
 {
@@ -219,6 +227,8 @@ int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_h
     if (e == 0)
         while ((e = step(&r, c)) > 0)
             continue;
+    if (e < 0 && !x->error.status && marked_end(x, e))
+        e = finish(&r, &(struct out){.n = 0});
     if (e < 0 && !x->error.status)
         stream_broke(x, e);
     gw_remember_ids(x);

@@ -5,14 +5,19 @@
 
 #define SCRATCH_MAX (2 * LIMIT_HEAD_BYTES)
 
+static _Thread_local struct buf scratch;
+
 struct buf *gw_scratch(void)
 {
-    static _Thread_local struct buf b;
+    if (!scratch.max)
+        buf_init(&scratch, SCRATCH_MAX);
+    buf_clear(&scratch);
+    return &scratch;
+}
 
-    if (!b.max)
-        buf_init(&b, SCRATCH_MAX);
-    buf_clear(&b);
-    return &b;
+void gw_reply_thread_end(void)
+{
+    buf_free(&scratch);
 }
 
 static void error_fields(struct exchange *x, struct buf *out)

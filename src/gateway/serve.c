@@ -16,6 +16,7 @@
 #include "llm/tokens.h"
 #include "runtime/offload.h"
 #include "runtime/process.h"
+#include "telemetry/telemetry.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -155,6 +156,7 @@ static void worker_run(struct worker *w)
     w->start_error = open_servers(w);
     if (w->start_error == 0)
         loop_run(w->loop);
+    loop_bind(w->loop); /* loop_run() gave it up, and what is freed here still has timers on it */
     for (int s = 0; s < SERVICES; s++)
         if (w->servers[s])
             http_server_free(w->servers[s]);
@@ -174,6 +176,9 @@ static void worker_end(struct worker *w)
         offload_stop();
     pthread_barrier_wait(&p->ended);
     loop_free(w->loop);
+    gw_exchange_thread_end();
+    gw_reply_thread_end();
+    call_metrics_thread_end();
 }
 
 static void *worker_main(void *arg)
@@ -400,11 +405,12 @@ static int run(struct program *p)
 
     if (r == 0)
         r = make_workers(p);
-    if (r == 0)
+    if (r == 0) {
+        publish_loops(p); /* before the threads that read the list */
         r = start(p);
+    }
     if (r < 0)
         return 1;
-    publish_loops(p);
     serve_banner(p->config, p->ports, p->tls != NULL);
     serve_watch_memory();
     worker_run(&p->workers[0]);

@@ -81,7 +81,7 @@ static void await_farewell(struct ws_side *s)
 static void tell(struct exchange *x)
 {
     struct ws_front *w = x->ws;
-    _cleanup_(buf_free) struct buf out;
+    _cleanup_(buf_free) struct buf out = {0};
 
     if (w->client.gone || w->client.close_sent)
         return;
@@ -93,14 +93,16 @@ static void tell(struct exchange *x)
     if (ws_reader_between_messages(&w->upstream.reader))
         ws_put_error(&x->error, &out);
     ws_put_close(&out, close_code(x), STR_NONE, NULL);
-    if (ws_side_write(&w->client, buf_str(&out), TELL_WAIT, NULL) == 0)
-        await_farewell(&w->client);
+    if (ws_side_write(&w->client, buf_str(&out), TELL_WAIT, NULL) < 0)
+        return;
+    x->rq->reply_bytes += out.n;
+    await_farewell(&w->client);
 }
 
 /* 426 has fields of its own. */
 static void reply_upgrade_required(struct exchange *x)
 {
-    _cleanup_(buf_free) struct buf body;
+    _cleanup_(buf_free) struct buf body = {0};
     struct buf *fields = gw_scratch();
 
     buf_init(&body, 32 * KIB);

@@ -28,7 +28,7 @@ int ws_put_masked(struct buf *out, enum ws_opcode opcode, struct str payload)
 
 int ws_put_error(const struct error *e, struct buf *out)
 {
-    _cleanup_(buf_free) struct buf text, body;
+    _cleanup_(buf_free) struct buf text = {0}, body = {0};
 
     buf_init(&text, 32 * KIB);
     buf_init(&body, 32 * KIB);
@@ -73,7 +73,7 @@ static int not_read(struct exchange *x, ssize_t r)
 static int control(struct exchange *x, const struct ws_message *m)
 {
     struct ws_side *client = &x->ws->client;
-    _cleanup_(buf_free) struct buf out;
+    _cleanup_(buf_free) struct buf out = {0};
     int r = 0;
 
     buf_init(&out, 256);
@@ -113,7 +113,9 @@ static int check_first(struct exchange *x)
     if (!x->model_asked.n)
         return exchange_fail_param(
             x, 400, STR("invalid_request_error"), STR("model"), "'model' is missing.");
-    return 0;
+    /* The message goes as soon as it is sent; the model's name is needed to the end. */
+    x->model_asked = arena_dup(&x->arena, x->model_asked);
+    return x->model_asked.p ? 0 : not_read(x, -ENOMEM);
 }
 
 int ws_first_message(struct exchange *x)
@@ -147,7 +149,7 @@ int ws_first_message(struct exchange *x)
 static int put_with_model(
     struct str text, const struct json_span *s, struct str model, struct buf *out)
 {
-    _cleanup_(buf_free) struct buf edited, literal;
+    _cleanup_(buf_free) struct buf edited = {0}, literal = {0};
     struct splice splice;
     int r;
 

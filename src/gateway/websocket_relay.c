@@ -212,7 +212,7 @@ static int tell_client(struct ws_front *w)
 static int up_message(struct exchange *x, const struct ws_message *m)
 {
     struct ws_front *w = x->ws;
-    _cleanup_(buf_free) struct buf out;
+    _cleanup_(buf_free) struct buf out = {0};
     int r;
 
     buf_init(&out, WS_OUT_MAX);
@@ -271,7 +271,7 @@ static int up(void *exchange)
 static void say_goodbye(struct ws_side *to, bool may_stand, unsigned code, bool masked)
 {
     static const uint8_t mask[4] = {0}; /* nothing in it is worth hiding */
-    _cleanup_(buf_free) struct buf out;
+    _cleanup_(buf_free) struct buf out = {0};
 
     if (to->gone || to->writing || to->close_sent || !may_stand)
         return;
@@ -380,7 +380,7 @@ int ws_relay(struct exchange *x)
 int ws_send_first(struct exchange *x)
 {
     struct ws_front *w = x->ws;
-    _cleanup_(buf_free) struct buf out;
+    _cleanup_(buf_free) struct buf out = {0};
 
     buf_init(&out, WS_OUT_MAX);
     int r = ws_put_first(x, &out);

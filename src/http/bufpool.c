@@ -4,6 +4,7 @@
 #include "http/bufpool.h"
 #include "http/thread.h"
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,11 +42,38 @@ static int class_of(size_t n)
     return -1;
 }
 
+/* Whole pages come from the kernel, smaller blocks (and all under AddressSanitizer, which then sees
+ * their bounds) from malloc(). */
+static bool is_paged(int cls)
+{
+#ifdef POOL_ASAN
+    (void)cls;
+    return false;
+#else
+    return class_size[cls] >= BLOCK_SMALL;
+#endif
+}
+
+static char *class_new(struct bufpool *pool, int cls)
+{
+    if (is_paged(cls))
+        return pages_take(&pool->pages[cls], class_size[cls]);
+    return malloc(class_size[cls]);
+}
+
+static void class_drop(struct bufpool *pool, int cls, char *p)
+{
+    if (is_paged(cls))
+        pages_give(&pool->pages[cls], p);
+    else
+        free(p);
+}
+
 static char *class_pop(struct bufpool *pool, int cls)
 {
     struct block_free *f = pool->head[cls];
     if (f == NULL)
-        return malloc(class_size[cls]);
+        return class_new(pool, cls);
     UNPOISON(f, class_size[cls]);
     pool->head[cls] = f->next;
     pool->n[cls]--;
@@ -73,8 +101,10 @@ void block_give(struct block *b)
     struct bufpool *pool = &http_thread()->blocks;
     int cls = class_of(b->cap);
     pool->out -= b->cap;
-    if (cls < 0 || pool->n[cls] >= class_keep[cls]) {
+    if (cls < 0) {
         free(b->p);
+    } else if (pool->n[cls] >= class_keep[cls]) {
+        class_drop(pool, cls, b->p);
     } else {
         struct block_free *f = (struct block_free *)(void *)b->p;
         f->next = pool->head[cls];
@@ -102,7 +132,9 @@ void cell_give(void *p, size_t size)
 
 void bufpool_clear(struct bufpool *pool)
 {
-    for (int i = 0; i < BLOCK_CLASSES; i++)
+    for (int i = 0; i < BLOCK_CLASSES; i++) {
         while (pool->head[i] != NULL)
-            free(class_pop(pool, i));
+            class_drop(pool, i, class_pop(pool, i));
+        pages_free(&pool->pages[i]);
+    }
 }

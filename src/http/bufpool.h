@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "base/macros.h"
+#include "http/pages.h"
 
 #define BLOCK_CLASSES 6
 #define BLOCK_OBJECT  ((size_t)704) /* a connection of the server, a call */
@@ -28,6 +29,7 @@ struct block_free;
 struct bufpool {
     struct block_free *head[BLOCK_CLASSES];
     unsigned n[BLOCK_CLASSES];
+    struct pages pages[BLOCK_CLASSES]; /* where the classes of whole pages come from */
     size_t out; /* bytes taken and not given back */
 };
 

@@ -9,8 +9,6 @@
 
 #include <errno.h>
 
-enum { PLACES = 6 };
-
 static struct str bearer(struct str v)
 {
     if (!str_istarts(v, STR("bearer ")))
@@ -41,19 +39,51 @@ static struct str query_key(struct exchange *x)
         return raw;
     out = arena_alloc(&x->arena, raw.n);
     n = out ? http_percent_decode(raw, out) : -1;
+    for (ptrdiff_t i = 0; i < n; i++)
+        if ((unsigned char)out[i] <= ' ' || out[i] == 127)
+            return STR_NONE; /* it would be passed on in a header field */
     return n > 0 ? str_at(out, (size_t)n) : STR_NONE;
 }
 
-static void credentials(struct exchange *x, struct str out[PLACES])
-{
-    const struct http_fields *f = &x->rq->head.fields;
+/* What has been found, place by place. */
+struct found {
+    struct str virtual, other;
+    bool conflict;
+};
 
-    out[0] = bearer(http_get(f, HTTP_AUTHORIZATION));
-    out[1] = http_get(f, HTTP_X_API_KEY);
-    out[2] = http_get(f, HTTP_API_KEY);
-    out[3] = http_get(f, HTTP_X_GOOG_API_KEY);
-    out[4] = query_key(x);
-    out[5] = subprotocol_key(http_get(f, HTTP_SEC_WEBSOCKET_PROTOCOL));
+static void consider(struct found *f, struct str credential)
+{
+    if (!credential.n)
+        return;
+    if (!str_starts(credential, STR("sk-sf-")))
+        f->other = f->other.n ? f->other : credential;
+    else if (!f->virtual.n)
+        f->virtual = credential;
+    else
+        f->conflict |= !str_eq(f->virtual, credential);
+}
+
+/* Every field of the name counts: what stands in front may look at another than the first. */
+static void consider_fields(
+    struct exchange *x, struct found *f, enum http_name id, struct str (*take)(struct str))
+{
+    const struct http_fields *all = &x->rq->head.fields;
+
+    if (!http_has(all, id))
+        return;
+    for (unsigned i = 0; i < all->n; i++)
+        if (all->at[i].id == id)
+            consider(f, take ? take(all->at[i].value) : all->at[i].value);
+}
+
+static void look_everywhere(struct exchange *x, struct found *f)
+{
+    consider_fields(x, f, HTTP_AUTHORIZATION, bearer);
+    consider_fields(x, f, HTTP_X_API_KEY, NULL);
+    consider_fields(x, f, HTTP_API_KEY, NULL);
+    consider_fields(x, f, HTTP_X_GOOG_API_KEY, NULL);
+    consider(f, query_key(x));
+    consider_fields(x, f, HTTP_SEC_WEBSOCKET_PROTOCOL, subprotocol_key);
 }
 
 static int refuse(struct exchange *x, struct str message, struct str hint)
@@ -78,28 +108,19 @@ static int check_key(struct exchange *x, const struct virtual_key *k)
 static int authenticate(struct exchange *x)
 {
     const struct keys_settings *set = x->keys_settings;
-    struct str place[PLACES], virtual = STR_NONE, other = STR_NONE;
+    struct found f = {.conflict = false};
 
-    credentials(x, place);
-    for (int i = 0; i < PLACES; i++) {
-        if (!place[i].n)
-            continue;
-        if (!str_starts(place[i], STR("sk-sf-"))) {
-            other = other.n ? other : place[i];
-        } else if (!virtual.n) {
-            virtual = place[i];
-        } else if (!str_eq(virtual, place[i])) {
-            return exchange_fail(x, 400, STR("conflicting_credentials"),
-                STR("Two different virtual keys were sent; send one."));
-        }
-    }
-    if (virtual.n)
-        return check_key(x, vkey_find(set->set, virtual));
-    if (other.n && set->passthrough) {
-        x->caller_credential = other;
+    look_everywhere(x, &f);
+    if (f.conflict)
+        return exchange_fail(x, 400, STR("conflicting_credentials"),
+            STR("Two different virtual keys were sent; send one."));
+    if (f.virtual.n)
+        return check_key(x, vkey_find(set->set, f.virtual));
+    if (f.other.n && set->passthrough) {
+        x->caller_credential = f.other;
         return 0;
     }
-    if (other.n)
+    if (f.other.n)
         return refuse(x, STR("This credential is not a virtual key."),
             STR("Use a key that begins with sk-sf-. (The gateway passes providers' own keys on "
                 "only "

@@ -275,7 +275,8 @@ static bool row_matches(const struct endpoint *e, struct str rest, struct endpoi
     while (pat.n) {
         if (str_eq(pat, STR("{model...}"))) {
             m->model = rest;
-            return rest.n > 0;
+            /* Google's verbs stand behind a colon; one that no row has is not part of a name. */
+            return rest.n > 0 && !(e->dialect == DIALECT_GEMINI && str_chr(rest, ':') >= 0);
         }
         struct str p = str_split(&pat, '/'), s = str_split(&rest, '/');
         if (!segment_matches(p, s, m))
@@ -350,10 +351,12 @@ bool endpoint_find(const struct http_head *head, struct endpoint_match *ret, enu
     *dialect = guess_dialect(head, ret);
     if (find_in(*dialect, head, ret))
         return true;
-    /* /cursor and the root serve every dialect: a path that exists in one alone is that one's. */
+    /* /cursor and the root serve every dialect: a path that exists in one alone is that one's.
+     * Below /v1beta and /v1alpha all is Google's. */
     const enum dialect guessed = *dialect;
     for (int d = 0; d < DIALECTS_IN_FRONT; d++) {
-        if (d == (int)guessed || (ret->door.n && !str_eq(ret->door, STR("cursor"))))
+        if (d == (int)guessed || (ret->door.n && !str_eq(ret->door, STR("cursor"))) ||
+            str_starts(ret->version, STR("v1beta")) || str_starts(ret->version, STR("v1alpha")))
             continue;
         const uint16_t allow = ret->allow;
         bool found = find_in((enum dialect)d, head, ret);

@@ -83,6 +83,8 @@ static void usage_openai(struct usage *u, struct str o)
     struct str in_d = member(o, chat ? "prompt_tokens_details" : "input_tokens_details");
     struct str out_d = member(o, chat ? "completion_tokens_details" : "output_tokens_details");
 
+    if (!in_d.p) /* transcriptions */
+        in_d = member(o, "input_token_details");
     any |= number_at(o, STR("completion_tokens"), &out) || number_at(o, STR("output_tokens"), &out);
     if (json_type_of(in_d) == JSON_OBJECT) {
         number_at(in_d, STR("cached_tokens"), &cached);
@@ -522,7 +524,7 @@ static enum meter_verdict gemini_event(struct meter *m, struct str data)
     }
     if (after(data, STR("\"usageMetadata\"")).p)
         usage_object(m, json_find(data, STR("usageMetadata")));
-    if (after(data, STR("\"finishReason\"")).p)
+    if (after(data, STR("\"finishReason\"")).p || after(data, STR("\"blockReason\"")).p)
         m->finished = true;
     return METER_PASS;
 }

@@ -38,12 +38,12 @@ int azure_target(
         put_encoded(out, x->model, "");
     }
     buf_addc(out, '/');
-    buf_addstr(out, x->match.rest);
+    target_rest(x, out);
     size_t before = out->n;
     target_query(x, out);
     if (!own_version) {
         buf_addstr(out, out->n == before ? STR("?api-version=") : STR("&api-version="));
-        buf_addstr(out, version);
+        put_encoded(out, version, "");
     }
     return 0;
 }

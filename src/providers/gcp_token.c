@@ -147,7 +147,7 @@ static void put_claims(
 
 int gcp_assertion(const struct gcp_account *a, struct str scope, int64_t wall_ns, struct buf *out)
 {
-    _cleanup_(buf_free) struct buf json, jwt, signature;
+    _cleanup_(buf_free) struct buf json = {0}, jwt = {0}, signature = {0};
     buf_init(&json, LIMIT_GCP_KEY_FILE);
     buf_init(&jwt, LIMIT_GCP_KEY_FILE);
     buf_init(&signature, 4096);

@@ -29,7 +29,7 @@ void put_encoded(struct buf *out, struct str s, const char *keep)
 
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (isalnum(c) || strchr("-._~", c) || (c && strchr(keep, c))) {
+        if (isalnum(c) || (c && (strchr("-._~", c) || strchr(keep, c)))) {
             buf_addc(out, (char)c);
             continue;
         }
@@ -76,6 +76,50 @@ void target_path(const struct upstream *u, struct str prefix, struct exchange *x
     target_rest(x, out);
 }
 
+/* The end of a path segment at s, where servers that decode before they look would see one too. */
+static size_t segment_end(struct str s, size_t *ret_next)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        bool slash = s.p[i] == '/' || s.p[i] == '\\';
+        struct str three = str_to(str_from(s, i), 3);
+        if (slash || str_ieq(three, STR("%2f")) || str_ieq(three, STR("%5c"))) {
+            *ret_next = i + (slash ? 1 : 3);
+            return i;
+        }
+    }
+    *ret_next = s.n;
+    return s.n;
+}
+
+/* "." and "..", however they are written. */
+static bool is_dots(struct str segment)
+{
+    unsigned dots = 0;
+
+    while (segment.n) {
+        size_t one = segment.p[0] == '.' ? 1 : str_istarts(segment, STR("%2e")) ? 3 : 0;
+        if (!one)
+            return false;
+        dots++;
+        segment = str_from(segment, one);
+    }
+    return dots == 1 || dots == 2;
+}
+
+/* A path that climbs would reach another endpoint than the one that was checked. */
+static bool climbs(struct str target)
+{
+    struct str path = str_split(&target, '?');
+
+    while (path.n) {
+        size_t next, end = segment_end(path, &next);
+        if (is_dots(str_to(path, end)))
+            return true;
+        path = str_from(path, next);
+    }
+    return false;
+}
+
 int provider_target(
     const struct upstream *u, const struct provider_face *face, struct exchange *x, struct buf *out)
 {
@@ -89,14 +133,22 @@ int provider_target(
     }
     if (out->err)
         return exchange_fail(x, 414, STR("uri_too_long"), STR("The request target is too long."));
+    if (climbs(buf_str(out)))
+        return exchange_fail(x, 400, STR("invalid_path"),
+            STR("The path, or the model's name in it, must not have '.' or '..' as a segment."));
     return 0;
 }
 
 /* --- credentials --- */
 
 /* "name: prefix key\r\n" without going through a printing function. */
-static int put_key(struct buf *out, struct str name, struct str scheme, struct str key)
+static int put_key(
+    struct exchange *x, struct buf *out, struct str name, struct str scheme, struct str key)
 {
+    for (size_t i = 0; i < key.n; i++)
+        if ((unsigned char)key.p[i] < ' ' || key.p[i] == 127)
+            return exchange_fail(x, 502, STR("provider_auth_failed"),
+                STR("The provider's credential holds bytes that cannot stand in a header field."));
     buf_addstr(out, name);
     buf_addstr(out, STR(": "));
     buf_addstr(out, scheme);
@@ -117,15 +169,15 @@ int provider_sign(const struct upstream *u, const struct provider_face *face, st
     case AUTH_NONE:
         return 0;
     case AUTH_BEARER:
-        return put_key(out, STR("authorization"), STR("Bearer "), key);
+        return put_key(x, out, STR("authorization"), STR("Bearer "), key);
     case AUTH_TOKEN:
-        return put_key(out, STR("authorization"), STR("Token "), key);
+        return put_key(x, out, STR("authorization"), STR("Token "), key);
     case AUTH_X_API_KEY:
-        return put_key(out, STR("x-api-key"), STR(""), key);
+        return put_key(x, out, STR("x-api-key"), STR(""), key);
     case AUTH_API_KEY:
-        return put_key(out, STR("api-key"), STR(""), key);
+        return put_key(x, out, STR("api-key"), STR(""), key);
     case AUTH_X_GOOG:
-        return put_key(out, STR("x-goog-api-key"), STR(""), key);
+        return put_key(x, out, STR("x-goog-api-key"), STR(""), key);
     case AUTH_SIGV4:
         break;
     }
@@ -150,6 +202,7 @@ static int parse_authority(struct upstream *u, struct str a, bool tls, const cha
 {
     struct dial_target *t = &u->origin.target;
     struct str port = STR_NONE;
+    bool bad = false;
     ptrdiff_t at;
 
     if (str_chr(a, '@') >= 0) {
@@ -159,8 +212,8 @@ static int parse_authority(struct upstream *u, struct str a, bool tls, const cha
     if (a.n && a.p[0] == '[' && (at = str_chr(a, ']')) > 0) {
         t->host = str_at(a.p + 1, (size_t)at - 1);
         port = str_from(a, (size_t)at + 1);
-        if (port.n)
-            port = str_from(port, 1);
+        bad = port.n && port.p[0] != ':';
+        port = str_from(port, 1);
     } else {
         struct str rest = a;
         t->host = str_split(&rest, ':');
@@ -168,7 +221,9 @@ static int parse_authority(struct upstream *u, struct str a, bool tls, const cha
     }
     t->port = tls ? 443 : 80;
     *ret_why = "the host or port of the base URL is malformed";
-    if (!t->host.n || (port.n && parse_port(port, &t->port) < 0))
+    for (size_t i = 0; i < a.n; i++)
+        bad |= !isalnum((unsigned char)a.p[i]) && !strchr("-._~:[]", a.p[i]);
+    if (bad || !t->host.n || (port.n && parse_port(port, &t->port) < 0))
         return -EINVAL;
     u->origin.host_header = a;
     return 0;
@@ -176,20 +231,25 @@ static int parse_authority(struct upstream *u, struct str a, bool tls, const cha
 
 int upstream_set_base(struct upstream *u, struct str url, const char **ret_why)
 {
-    bool tls = str_istarts(url, STR("https://"));
-
     url = str_trim(url);
+    bool tls = str_istarts(url, STR("https://"));
     if (!tls && !str_istarts(url, STR("http://"))) {
         *ret_why = "a base URL must begin with http:// or https://";
         return -EINVAL;
     }
     url = str_from(url, tls ? 8 : 7);
-    ptrdiff_t slash = str_chr(url, '/');
-    struct str path = slash < 0 ? str_from(url, url.n) : str_from(url, (size_t)slash);
-    if (str_chr(path, '?') >= 0 || str_chr(path, '#') >= 0) {
+    if (str_chr(url, '?') >= 0 || str_chr(url, '#') >= 0) {
         *ret_why = "a base URL must not hold a query or fragment";
         return -EINVAL;
     }
+    for (size_t i = 0; i < url.n; i++) {
+        if (url.p[i] > ' ' && url.p[i] < 127)
+            continue;
+        *ret_why = "a base URL must not hold blanks, control or non-ASCII characters";
+        return -EINVAL;
+    }
+    ptrdiff_t slash = str_chr(url, '/');
+    struct str path = slash < 0 ? str_from(url, url.n) : str_from(url, (size_t)slash);
     int r = parse_authority(u, slash < 0 ? url : str_to(url, (size_t)slash), tls, ret_why);
     if (r < 0)
         return r;

@@ -305,7 +305,7 @@ static void put_scope(struct buf *out, const struct signing *s)
 /* The signature over the canonical request, in hex. */
 static int compute(const struct signing *s, char hex[static HEX_SIZE(SHA256_BYTES)])
 {
-    _cleanup_(buf_free) struct buf text;
+    _cleanup_(buf_free) struct buf text = {0};
     uint8_t key[SHA256_BYTES], mac[SHA256_BYTES];
     char digest[SHA256_HEX];
     buf_init(&text, LIMIT_CANONICAL);

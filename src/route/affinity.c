@@ -30,6 +30,7 @@ struct generation {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct generation *young, *old;
 static int fd = -1;
+static bool torn; /* the young file's last line may lack its end */
 static char path_young[4096], path_old[4096];
 
 static struct generation *generation_new(void)
@@ -89,6 +90,19 @@ static void load(struct generation *g, const char *path)
     fclose(f);
 }
 
+static int open_young(void)
+{
+    char last = '\n';
+    struct stat st;
+
+    fd = open(path_young, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    torn = fstat(fd, &st) < 0 || (st.st_size && pread(fd, &last, 1, st.st_size - 1) != 1) ||
+           last != '\n';
+    return 0;
+}
+
 int affinity_open(const char *dir, char *err, size_t err_n)
 {
     if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
@@ -99,16 +113,16 @@ int affinity_open(const char *dir, char *err, size_t err_n)
     snprintf(path_old, sizeof path_old, "%s/affinity.old.log", dir);
     young = generation_new();
     old = generation_new();
-    if (!young || !old)
+    if (!young || !old) {
+        snprintf(err, err_n, "out of memory");
         return -ENOMEM;
+    }
     load(old, path_old);
     load(young, path_young);
-    fd = open(path_young, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        snprintf(err, err_n, "cannot write %s: %s", path_young, strerror(errno));
-        return -errno;
-    }
-    return 0;
+    int r = open_young();
+    if (r < 0)
+        snprintf(err, err_n, "cannot write %s: %s", path_young, strerror(-r));
+    return r;
 }
 
 void affinity_close(void)
@@ -135,31 +149,37 @@ static void rotate(void)
     if (fd >= 0)
         close(fd);
     rename(path_young, path_old);
-    fd = open(path_young, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    open_young();
 }
 
 static void append(struct str id, struct str provider)
 {
     char line[ID_MAX + 64];
-    int n = snprintf(line, sizeof line, STR_FMT "\t" STR_FMT "\n", STR_ARG(id), STR_ARG(provider));
+    int n = snprintf(line, sizeof line, "%s" STR_FMT "\t" STR_FMT "\n", torn ? "\n" : "",
+        STR_ARG(id), STR_ARG(provider));
 
     /* A full disk tears at most this line, which the next start skips; memory still knows the id.
      */
-    if (fd >= 0 && n > 0 && write(fd, line, (size_t)n) < 0)
+    if (fd >= 0)
+        torn = write(fd, line, (size_t)n) != n;
+}
+
+static void put_young(struct str id, struct str provider)
+{
+    if (!young || map_get(&young->owners, id))
         return;
+    if (young->owners.n >= GENERATION_MAX)
+        rotate();
+    if (generation_put(young, id, provider) == 0)
+        append(id, provider);
 }
 
 void affinity_put(struct str id, struct str provider)
 {
-    if (!clean(id) || id.n > ID_MAX || provider.n >= 32)
+    if (!clean(id) || id.n > ID_MAX || !clean(provider) || provider.n >= 32)
         return;
     pthread_mutex_lock(&lock);
-    if (young && !map_get(&young->owners, id)) {
-        if (young->owners.n >= GENERATION_MAX)
-            rotate();
-        if (generation_put(young, id, provider) == 0)
-            append(id, provider);
-    }
+    put_young(id, provider);
     pthread_mutex_unlock(&lock);
 }
 
@@ -170,10 +190,12 @@ bool affinity_get(struct str id, char out[static 32])
     pthread_mutex_lock(&lock);
     if (young)
         owner = map_get(&young->owners, id);
-    if (!owner && old)
-        owner = map_get(&old->owners, id);
-    if (owner)
+    bool aged = !owner && old && (owner = map_get(&old->owners, id));
+    bool known = owner != NULL;
+    if (known)
         snprintf(out, 32, "%s", owner);
+    if (aged) /* used again: it outlives the next rotation */
+        put_young(id, str_of(out));
     pthread_mutex_unlock(&lock);
-    return owner != NULL;
+    return known;
 }

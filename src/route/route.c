@@ -102,6 +102,41 @@ static int not_allowed(struct exchange *x, const char *what, struct str name)
         "This key may not use the %s '" STR_FMT "'.", what, (int)MIN(name.n, 200), name.p);
 }
 
+/* A key that is limited to certain models may not run one that nobody named, nor one whose name
+ * stands where the gateway does not look: in a file or in the session of a credential. */
+static bool runs_unnamed(const struct exchange *x)
+{
+    const uint64_t unseen = KIND_BIT(KIND_BATCHES) | KIND_BIT(KIND_MESSAGE_BATCHES) |
+                            KIND_BIT(KIND_REALTIME);
+    const uint64_t unnamed = KIND_BIT(KIND_RESPONSES) | KIND_BIT(KIND_RESPONSES_AUX) |
+                             KIND_BIT(KIND_RESPONSES_WS) | KIND_BIT(KIND_MODERATIONS) |
+                             KIND_BIT(KIND_IMAGES) | KIND_BIT(KIND_IMAGE_EDITS) |
+                             KIND_BIT(KIND_REALTIME_WS);
+    const struct endpoint *e = x->match.endpoint;
+
+    if (e->flags & (EP_BY_ID | EP_LIST))
+        return false;
+    return ((x->model.n ? unseen : unseen | unnamed) & KIND_BIT(e->kind)) != 0;
+}
+
+static int check_key(struct exchange *x, const struct upstream *u)
+{
+    if (x->model.n && !vkey_allows_model(x->key, x->model) &&
+        !vkey_allows_model(x->key, x->model_asked))
+        return not_allowed(x, "model", x->model_asked);
+    if (x->key && x->key->model_allowlist_n && runs_unnamed(x))
+        return exchange_fail_param(x, 403, STR("not_allowed"), STR("model"),
+            "This key is limited to certain models, and this call does not say in 'model' which "
+            "one it runs.");
+    if (!vkey_allows_provider(x->key, u->provider->id))
+        return not_allowed(x, "provider", u->provider->id);
+    /* Any text counts as a caller's own credential; a server that asks for none would not mind. */
+    if (x->caller_credential.n && !u->provider->base.n && !secret_is_set(&u->key))
+        return exchange_failf(x, 401, STR("invalid_api_key"),
+            STR_FMT " needs no key of yours: use a virtual key.", STR_ARG(u->provider->title));
+    return 0;
+}
+
 /* --- choosing --- */
 
 static const struct upstream *by_header(struct exchange *x, struct str name, int *r)
@@ -113,6 +148,13 @@ static const struct upstream *by_header(struct exchange *x, struct str name, int
         *r = exchange_fail_param(x, 400, STR("unknown_provider"), STR("x-smartflow-provider"),
             "There is no provider '" STR_FMT "'.", (int)MIN(name.n, 64), name.p);
     return u;
+}
+
+/* Lists of models are asked of any provider that can; other calls would be a guess. */
+static bool usable(const struct exchange *x, const struct upstream *u)
+{
+    return u->configured &&
+           (x->match.endpoint->kind != KIND_MODELS || vkey_allows_provider(x->key, u->provider->id));
 }
 
 /* The upstream for calls that name no model: the id's owner, else the dialect's own provider, else
@@ -129,17 +171,17 @@ static const struct upstream *without_model(struct exchange *x)
         if (u && u->configured)
             return u;
     }
-    if (str_eq(x->match.door, STR("azure")) && (u = route_upstream(s, STR("azure")))->configured)
-        return u;
+    if (str_eq(x->match.door, STR("azure")) && usable(x, route_upstream(s, STR("azure"))))
+        return route_upstream(s, STR("azure"));
     u = route_upstream(s, str_of(own[x->dialect]));
-    if (u->configured)
+    if (usable(x, u))
         return u;
     for (unsigned i = 0; i < s->upstreams_n; i++) {
         const struct upstream *c = &s->upstreams[i];
-        if (!c->configured || !provider_face(c->provider, x->dialect, x->match.endpoint->kind))
+        if (!usable(x, c) || !provider_face(c->provider, x->dialect, x->match.endpoint->kind))
             continue;
         if (only)
-            return u;
+            return x->match.endpoint->kind == KIND_MODELS ? only : u;
         only = c;
     }
     return only ? only : u;
@@ -175,6 +217,8 @@ static int choose(struct exchange *x, const struct upstream **ret)
         x->model = rest;
     *ret = NULL;
     if (asked.n) {
+        if (p && !str_eq(p->id, asked)) /* "openai/gpt-4o" is OpenRouter's own name for it */
+            x->model = model;
         *ret = by_header(x, asked, &r);
         return r;
     }
@@ -215,11 +259,8 @@ static int route(struct exchange *x)
     }
     if (!provider_face(u->provider, x->dialect, x->match.endpoint->kind))
         return wrong_dialect(x, u->provider);
-    if (x->model.n && !vkey_allows_model(x->key, x->model) &&
-        !vkey_allows_model(x->key, x->model_asked))
-        return not_allowed(x, "model", x->model_asked);
-    if (!vkey_allows_provider(x->key, u->provider->id))
-        return not_allowed(x, "provider", u->provider->id);
+    if ((r = check_key(x, u)) < 0)
+        return r;
     x->upstream = u;
     if (!x->facts && x->model.n)
         x->facts = prices_find(s->prices, u->provider->id, x->model);

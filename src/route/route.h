@@ -1,7 +1,8 @@
 /*
- * Routing: which upstream serves a model. An explicit "provider/model" prefix wins, then the
- * x-smartflow-provider header, then aliases, then the name's heuristic (gpt-*, claude-*, ...), then
- * the one configured OpenAI-compatible upstream that is declared as default.
+ * Routing: which upstream serves a model. An alias replaces the name; then the x-smartflow-provider
+ * header decides, then the owner of an id that the call continues, then an explicit
+ * "provider/model" prefix, then the name's heuristic (gpt-*, claude-*, ...), then the upstream that
+ * is declared as default, or the configured OpenAI-compatible one.
  */
 #ifndef SF_ROUTE_ROUTE_H
 #define SF_ROUTE_ROUTE_H

@@ -118,6 +118,12 @@ static struct series_cache *series(
     return c;
 }
 
+void call_metrics_thread_end(void)
+{
+    free(cache);
+    cache = NULL;
+}
+
 /* Only names that a route accepted become label values: a caller cannot invent series. */
 static struct str label_model(const struct exchange *x)
 {

@@ -9,4 +9,6 @@
 extern const struct stage stage_metrics;    /* smartflow_requests_total and the other families */
 extern const struct stage stage_access_log; /* "call": one line without content */
 
+void call_metrics_thread_end(void); /* frees what this thread remembers of series */
+
 #endif

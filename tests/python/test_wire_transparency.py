@@ -45,6 +45,10 @@ REPLY_FIELDS = {
     "transfer-encoding": "framing is each hop's own",
     "content-length": "the same",
     "set-cookie": "a provider's cookie would mix callers up",
+    "strict-transport-security": "speaks of the provider's host",
+    "alt-svc": "the same",
+    "access-control-allow-origin": "which pages may read a reply is the gateway's setting",
+    "access-control-expose-headers": "the same",
     "x-accel-buffering": "added to streams, for proxies in front",
 }
 OWN = "x-smartflow-"  # fields of the reply that the gateway adds
@@ -62,7 +66,7 @@ PROVIDER_FIELDS = [
     ("x-request-id", "req_1"), ("openai-processing-ms", "12"), ("OpenAI-Version", "2020-10-01"),
     ("x-ratelimit-remaining-tokens", "1999"), ("Strict-Transport-Security", "max-age=1"),
     ("CF-Ray", "8f-FRA"), ("X-Twice", "one"), ("x-twice", "two"), ("Server", "uvicorn"),
-    ("Vary", "Origin"), ("cache-control", "no-cache"), ("Set-Cookie", "__cf_bm=1; HttpOnly"),
+    ("Vary", "Origin"), ("alt-svc", 'h3=":443"'), ("access-control-expose-headers", "X-Request-ID"), ("cache-control", "no-cache"), ("Set-Cookie", "__cf_bm=1; HttpOnly"),
     ("Date", "Sat, 01 Jan 2000 00:00:00 GMT"),
 ]
 

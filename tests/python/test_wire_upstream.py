@@ -43,7 +43,7 @@ def verdict(shape, m, whole):
     events = m.events()
     if not shape.failed(events):
         return f"a stream that ends without an error event: {m.body[-80:]!r}"
-    if shape.ended(events):
+    if shape.ended(events) and shape.dialect != "gemini":  # which has no marker of its own
         return f"an error event behind the end marker: {m.body[-200:]!r}"
     return None
 

@@ -1,0 +1,376 @@
+/* Base URLs, targets and credentials of every provider. */
+#include "providers/provider.h"
+
+#include "llm/exchange_test.h"
+#include <errno.h>
+
+static struct made made;
+
+/* --- base URLs --- */
+
+static void test_base_urls(void)
+{
+    static const struct {
+        const char *url;
+        int tls;
+        const char *host;
+        unsigned port;
+        const char *header, *path;
+    } rows[] = {
+        {"https://api.openai.com", 1, "api.openai.com", 443, "api.openai.com", ""},
+        {"https://api.openai.com/", 1, "api.openai.com", 443, "api.openai.com", ""},
+        {"https://api.openai.com/v1", 1, "api.openai.com", 443, "api.openai.com", ""},
+        {"https://api.openai.com/v1/", 1, "api.openai.com", 443, "api.openai.com", ""},
+        {"https://h/v1beta//", 1, "h", 443, "h", ""},
+        {"HTTPS://H/x/v1", 1, "H", 443, "H", "/x"},
+        {"  http://localhost:11434/v1 ", 0, "localhost", 11434, "localhost:11434", ""},
+        {" https://h\n", 1, "h", 443, "h", ""},
+        {"http://127.0.0.1", 0, "127.0.0.1", 80, "127.0.0.1", ""},
+        {"http://[::1]:8080/openai", 0, "::1", 8080, "[::1]:8080", "/openai"},
+        {"http://[2001:db8::1]", 0, "2001:db8::1", 80, "[2001:db8::1]", ""},
+        {"https://h/v1/openai", 1, "h", 443, "h", "/v1/openai"},
+        {"https://h/xv1", 1, "h", 443, "h", "/xv1"},
+        {"https://h:65535", 1, "h", 65535, "h:65535", ""},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        struct upstream u = {.provider = NULL};
+        const char *why = "";
+        int r = upstream_set_base(&u, str_of(rows[i].url), &why);
+        if (r != rows[i].tls)
+            tap_fail(__FILE__, __LINE__, "%s: %d %s", rows[i].url, r, why);
+        CHECK_STR(u.origin.target.host, str_of(rows[i].host));
+        CHECK_EQ(u.origin.target.port, rows[i].port);
+        CHECK_STR(u.origin.host_header, str_of(rows[i].header));
+        CHECK_STR(u.base_path, str_of(rows[i].path));
+    }
+}
+
+static void test_bad_base_urls(void)
+{
+    static const char *const urls[] = {"", "api.openai.com", "ftp://h", "https:/h", "https://",
+        "https:///v1", "https://user@h", "https://user:secret@h/v1", "https://h:0", "https://h:65536",
+        "https://h:-1", "https://h:8o", "https://h:1:2", "https://[::1", "https://[]",
+        "https://[::1]x80", "https://[::1]80", "https://h?x=1", "https://h/v1?x=1", "https://h#f",
+        "https://h/a b", "https://a b/", "https://h/a\r\nX: y", "https://h\t.x", "https://h\x7f",
+        "https://h\xc3\xa9", "https://h\\x", "https://h<x>", "https://h%41"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(urls); i++) {
+        struct upstream u = {.provider = NULL};
+        const char *why = NULL;
+        if (upstream_set_base(&u, str_of(urls[i]), &why) != -EINVAL || !why)
+            tap_fail(__FILE__, __LINE__, "%s was taken", urls[i]);
+        CHECK(!why || !strstr(why, "secret"));
+    }
+}
+
+/* --- targets --- */
+
+static struct upstream up;
+
+static const struct upstream *upstream_at(const char *provider, const char *base)
+{
+    const char *why;
+
+    secret_free(&up.key);
+    up = (struct upstream){.provider = provider_by_id(str_of(provider)), .configured = true};
+    must(up.provider);
+    must(upstream_set_base(&up, base ? str_of(base) : up.provider->base, &why) >= 0);
+    return &up;
+}
+
+static struct buf out;
+
+/* The target, or "status code" of the refusal. */
+static struct str target(const struct upstream *u, struct exchange *x)
+{
+    const struct provider_face *face =
+        provider_face(u->provider, x->dialect, x->match.endpoint->kind);
+
+    buf_free(&out);
+    buf_init(&out, 4096);
+    if (!face)
+        return STR("no face");
+    if (provider_target(u, face, x, &out) < 0) {
+        buf_clear(&out);
+        buf_printf(&out, "%d " STR_FMT, x->error.status, STR_ARG(x->error.code));
+    }
+    return buf_str(&out);
+}
+
+static void test_targets(void)
+{
+    static const struct {
+        const char *provider, *base, *method, *asked, *model_asked, *model, *want;
+    } rows[] = {
+        {"openai", NULL, "POST", "/v1/chat/completions", "gpt-4o", "gpt-4o", "/v1/chat/completions"},
+        {"openai", "http://h/proxy/v1/", "POST", "/chat/completions/?a=b", "m", "m",
+            "/proxy/v1/chat/completions?a=b"},
+        {"openai", NULL, "GET", "/v1/files?limit=2&key=sk-x&after=f", NULL, NULL,
+            "/v1/files?limit=2&after=f"},
+        {"openai", NULL, "GET", "/v1/models?key=", NULL, NULL, "/v1/models"},
+        {"openai", NULL, "GET", "/v1/models?&&a&monkey=1&", NULL, NULL, "/v1/models?a&monkey=1"},
+        {"openai", NULL, "GET", "/v1/responses/r%2F1", NULL, NULL, "/v1/responses/r%2F1"},
+        {"openai", NULL, "GET", "/v1/models/openai%2Fgpt-4o", NULL, "gpt-4o", "/v1/models/gpt-4o"},
+        {"anthropic", NULL, "POST", "/anthropic/v1/messages?beta=true", "claude-x", "claude-x",
+            "/v1/messages?beta=true"},
+        {"deepseek", NULL, "POST", "/v1/messages", "deepseek-chat", "deepseek-chat",
+            "/anthropic/v1/messages"},
+        {"deepseek", NULL, "POST", "/v1/chat/completions", "d", "d", "/v1/chat/completions"},
+        {"groq", NULL, "POST", "/v1/chat/completions", "m", "m", "/openai/v1/chat/completions"},
+        {"groq", "https://api.groq.com/openai/v1", "POST", "/v1/chat/completions", "m", "m",
+            "/openai/v1/chat/completions"},
+        {"openrouter", NULL, "POST", "/v1/chat/completions", "m", "m", "/api/v1/chat/completions"},
+        {"fireworks", NULL, "POST", "/v1/embeddings", "m", "m", "/inference/v1/embeddings"},
+        {"novita", NULL, "POST", "/v1/chat/completions", "m", "m", "/openai/v1/chat/completions"},
+        {"perplexity", NULL, "POST", "/v1/chat/completions", "sonar", "sonar", "/chat/completions"},
+        {"vercel", NULL, "POST", "/v1/messages", "m", "m", "/v1/messages"},
+        {"cohere", NULL, "POST", "/v1/chat/completions", "m", "m",
+            "/compatibility/v1/chat/completions"},
+        {"cohere", NULL, "POST", "/v1/rerank", "m", "m", "/v2/rerank"},
+        {"ollama", "http://localhost:11434", "POST", "/v1/messages", "m", "m", "/v1/messages"},
+        /* Gemini: the client's own version; the model in the path */
+        {"gemini", NULL, "POST", "/v1beta/models/gemini-pro:generateContent?key=k", NULL,
+            "gemini-pro", "/v1beta/models/gemini-pro:generateContent"},
+        {"gemini", NULL, "POST", "/gemini/v1/models/g:streamGenerateContent?alt=sse&key=k", NULL,
+            "g", "/v1/models/g:streamGenerateContent?alt=sse"},
+        {"gemini", NULL, "POST", "/gemini/models/g:countTokens", NULL, "g",
+            "/v1beta/models/g:countTokens"},
+        {"gemini", "https://h/v1beta", "POST", "/v1alpha/models/google%2Fg:generateContent", NULL,
+            "g", "/v1alpha/models/g:generateContent"},
+        {"gemini", NULL, "POST", "/v1/chat/completions", "g", "g",
+            "/v1beta/openai/chat/completions"},
+        {"gemini", NULL, "GET", "/v1beta/models", NULL, NULL, "/v1beta/models"},
+        {"gemini", NULL, "GET", "/v1beta/models/fast", NULL, "a b\xc3\xa9?#%\r\n",
+            "/v1beta/models/a%20b%C3%A9%3F%23%25%0D%0A"},
+        /* Replicate and others have no face for it */
+        {"replicate", NULL, "POST", "/v1/chat/completions", "m", "m", "no face"},
+        {"cohere", NULL, "POST", "/v1/messages", "m", "m", "no face"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        struct exchange *x =
+            made_begin(&made, rows[i].method, rows[i].asked, "", rows[i].model_asked);
+        x->model = str_of(rows[i].model);
+        struct str got = target(upstream_at(rows[i].provider, rows[i].base), x);
+        if (!str_eq(got, str_of(rows[i].want)))
+            tap_fail(__FILE__, __LINE__, "%s %s: " STR_FMT ", wanted %s", rows[i].provider,
+                rows[i].asked, STR_ARG(got), rows[i].want);
+    }
+}
+
+static void test_azure(void)
+{
+    static const struct {
+        const char *base, *version, *method, *asked, *model_asked, *model, *want;
+    } rows[] = {
+        /* with AZURE_API_VERSION: deployments */
+        {"https://r.openai.azure.com", "2024-10-21", "POST", "/v1/chat/completions", "azure/gpt 4o",
+            "gpt 4o", "/openai/deployments/gpt%204o/chat/completions?api-version=2024-10-21"},
+        {"https://r.openai.azure.com/openai/", "2024-10-21", "POST", "/v1/embeddings?x=1", "e", "e",
+            "/openai/deployments/e/embeddings?x=1&api-version=2024-10-21"},
+        {"https://h", "2024-10-21", "POST", "/v1/responses", "m", "m",
+            "/openai/responses?api-version=2024-10-21"},
+        {"https://h", "2024-10-21", "GET", "/v1/models/azure%2Fm", NULL, "m",
+            "/openai/models/m?api-version=2024-10-21"},
+        /* a client of Azure's own paths keeps its version */
+        {"https://h", "2024-10-21", "POST",
+            "/azure/openai/deployments/dep/chat/completions?api-version=2025-01-01-preview", NULL,
+            "dep", "/openai/deployments/dep/chat/completions?api-version=2025-01-01-preview"},
+        {"https://h", "", "POST",
+            "/openai/deployments/dep/chat/completions?api-version=2025-01-01-preview", NULL, "dep",
+            "/openai/deployments/dep/chat/completions?api-version=2025-01-01-preview"},
+        /* without: the v1 surface */
+        {"https://h", "", "POST", "/v1/chat/completions", "m", "m", "/openai/v1/chat/completions"},
+        {"https://h/openai/v1", "", "POST", "/v1/chat/completions", "m", "m",
+            "/openai/v1/chat/completions"},
+        {"https://h", "", "POST", "/azure/openai/deployments/dep/chat/completions", NULL, "dep",
+            "/openai/v1/chat/completions"},
+        {"https://h", "2024-10-21", "POST", "/azure/openai/v1/chat/completions", "m", "m",
+            "/openai/v1/chat/completions"},
+        /* names that would climb or break out */
+        {"https://h", "2024-10-21", "POST", "/v1/chat/completions", "..", "..", "400 invalid_path"},
+        {"https://h", "2024-10-21", "POST", "/v1/chat/completions", "a/../b?c", "a/../b?c",
+            "400 invalid_path"},
+        {"https://h", "2024-10-21 x", "POST", "/v1/chat/completions", "m", "m",
+            "/openai/deployments/m/chat/completions?api-version=2024-10-21%20x"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        struct exchange *x =
+            made_begin(&made, rows[i].method, rows[i].asked, "", rows[i].model_asked);
+        upstream_at("azure", rows[i].base);
+        up.options[0] = str_of(rows[i].version);
+        x->model = str_of(rows[i].model);
+        struct str got = target(&up, x);
+        if (!str_eq(got, str_of(rows[i].want)))
+            tap_fail(__FILE__, __LINE__, "%s: " STR_FMT ", wanted %s", rows[i].asked, STR_ARG(got),
+                rows[i].want);
+    }
+}
+
+static void test_vertex(void)
+{
+    struct exchange *x =
+        made_begin(&made, "POST", "/v1beta/models/gemini-pro@001:generateContent?key=k", "", NULL);
+
+    upstream_at("vertex", NULL);
+    CHECK_STR(target(&up, x), STR("503 provider_not_configured"));
+    x = made_begin(&made, "POST", "/v1beta/models/gemini-pro@001:streamGenerateContent?alt=sse", "",
+        NULL);
+    up.options[0] = STR("my project");
+    CHECK_STR(target(&up, x), STR("/v1/projects/my%20project/locations/global/publishers/google/"
+                                  "models/gemini-pro@001:streamGenerateContent?alt=sse"));
+    up.options[1] = STR("europe-west4");
+    x = made_begin(&made, "POST", "/v1beta/models/vertex%2Fg:countTokens", "", NULL);
+    x->model = STR("g/..");
+    CHECK_STR(target(&up, x), STR("400 invalid_path"));
+}
+
+/* No path reaches another endpoint of the provider than the one that was checked. */
+static void test_climbing(void)
+{
+    static const char *const paths[] = {"/v1/responses/..", "/v1/responses/%2e%2E",
+        "/v1/responses/.%2e/input_items", "/v1/responses/./cancel", "/v1/files/../content",
+        "/v1/files/x%2f..%2fy", "/v1/files/..%5cx", "/v1/models/gpt-4o/../../files/f",
+        "/v1/models/gpt-4o%2F..%2F..%2Ffiles"};
+    static const char *const fine[] = {"/v1/files/...", "/v1/files/a..b", "/v1/files/.x",
+        "/v1/files/%2e%2e%2e", "/v1/files?path=../x", "/v1/models/gpt-4.1..2"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
+        const char *method = strstr(paths[i], "cancel") ? "POST" : "GET";
+        struct str got = target(upstream_at("openai", NULL), made_begin(&made, method, paths[i], "", NULL));
+        if (!str_eq(got, STR("400 invalid_path")))
+            tap_fail(__FILE__, __LINE__, "%s became " STR_FMT, paths[i], STR_ARG(got));
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(fine); i++)
+        CHECK_STR(target(upstream_at("openai", NULL), made_begin(&made, "GET", fine[i], "", NULL)),
+            str_of(fine[i]));
+}
+
+/* A name from a JSON string can hold any byte, NUL too. */
+static void test_name_bytes(void)
+{
+    struct exchange *x = made_begin(&made, "GET", "/v1/models/alias", "", NULL);
+
+    x->model = STR("a\0b\x01\x7f\xff /x");
+    CHECK_STR(target(upstream_at("openai", NULL), x), STR("/v1/models/a%00b%01%7F%FF%20/x"));
+}
+
+static void test_too_long(void)
+{
+    char name[5000];
+    struct exchange *x = made_begin(&made, "GET", "/v1/models/alias", "", NULL);
+
+    memset(name, ' ', sizeof name);
+    x->model = str_at(name, sizeof name);
+    CHECK_STR(target(upstream_at("openai", NULL), x), STR("414 uri_too_long"));
+}
+
+/* --- credentials --- */
+
+static struct str sign(const char *provider, const char *base, const char *asked, const char *key)
+{
+    struct exchange *x = made_begin(&made, "POST", asked, "", "m");
+    const struct upstream *u = upstream_at(provider, base);
+    const struct provider_face *face =
+        provider_face(u->provider, x->dialect, x->match.endpoint->kind);
+
+    must(face);
+    if (key)
+        must(secret_set(&up.key, str_of(key)) == 0);
+    buf_free(&out);
+    buf_init(&out, 4096);
+    if (provider_sign(u, face, x, STR("POST"), STR("/"), &out) < 0) {
+        buf_clear(&out);
+        buf_printf(&out, "%d " STR_FMT, x->error.status, STR_ARG(x->error.code));
+    }
+    return buf_str(&out);
+}
+
+static void test_credentials(void)
+{
+    const char *chat = "/v1/chat/completions", *messages = "/v1/messages";
+
+    CHECK_STR(sign("openai", NULL, chat, "sk-1"), STR("authorization: Bearer sk-1\r\n"));
+    CHECK_STR(sign("anthropic", NULL, messages, "sk-1"), STR("x-api-key: sk-1\r\n"));
+    CHECK_STR(sign("azure", "https://h", chat, "k"), STR("api-key: k\r\n"));
+    CHECK_STR(sign("gemini", NULL, "/v1beta/models/g:generateContent", "k"),
+        STR("x-goog-api-key: k\r\n"));
+    CHECK_STR(sign("gemini", NULL, chat, "k"), STR("authorization: Bearer k\r\n"));
+    CHECK_STR(sign("vertex", NULL, "/v1beta/models/g:generateContent", "t"),
+        STR("authorization: Bearer t\r\n"));
+    CHECK_STR(sign("vllm", "http://h", messages, "k"), STR("authorization: Bearer k\r\n"));
+    CHECK_STR(sign("ollama", "http://h", messages, "k"), STR(""));
+    CHECK_STR(sign("ollama", "http://h", chat, NULL), STR(""));
+    CHECK_STR(sign("openai", NULL, chat, "a\r\nx: y"), STR("502 provider_auth_failed"));
+}
+
+static void test_callers_credential(void)
+{
+    struct exchange *x = made_begin(&made, "POST", "/v1/chat/completions", "", "m");
+    const struct upstream *u = upstream_at("openai", NULL);
+    const struct provider_face *face = provider_face(u->provider, x->dialect, KIND_CHAT);
+
+    must(secret_set(&up.key, STR("sk-ours")) == 0);
+    x->caller_credential = STR("sk-theirs");
+    buf_clear(&out);
+    CHECK_EQ(provider_sign(u, face, x, STR("POST"), STR("/"), &out), 0);
+    CHECK_STR(buf_str(&out), STR("authorization: Bearer sk-theirs\r\n"));
+}
+
+/* --- the table --- */
+
+static void test_table(void)
+{
+    unsigned n;
+    const struct provider *p = provider_table(&n);
+
+    CHECK(n >= 20);
+    for (unsigned i = 0; i < n; i++) {
+        CHECK(p[i].id.n && p[i].title.n && p[i].base_env.n && p[i].faces[0].kinds);
+        CHECK(p[i].id.n < 32);
+        CHECK(provider_by_id(p[i].id) == &p[i]);
+        CHECK(provider_first_face(&p[i]) == &p[i].faces[0]);
+        if (p[i].base.n) {
+            struct upstream u = {.provider = &p[i]};
+            const char *why;
+            CHECK(upstream_set_base(&u, p[i].base, &why) == 1);
+        }
+    }
+    CHECK(provider_by_id(STR("nobody")) == NULL);
+    CHECK(provider_by_id(STR_NONE) == NULL);
+}
+
+static void test_faces(void)
+{
+    const struct provider *anthropic = provider_by_id(STR("anthropic"));
+    const struct provider *gemini = provider_by_id(STR("gemini"));
+
+    CHECK(provider_face(anthropic, DIALECT_ANTHROPIC, KIND_MESSAGES) != NULL);
+    CHECK(provider_face(anthropic, DIALECT_OPENAI, KIND_CHAT) == NULL);
+    CHECK(provider_face(gemini, DIALECT_GEMINI, KIND_GENERATE)->auth == AUTH_X_GOOG);
+    CHECK(provider_face(gemini, DIALECT_OPENAI, KIND_CHAT)->auth == AUTH_BEARER);
+    CHECK(provider_face(gemini, DIALECT_OPENAI, KIND_RESPONSES) == NULL);
+    CHECK_STR(anthropic->default_field_name, STR("anthropic-version"));
+}
+
+int main(void)
+{
+    TAP_RUN(test_base_urls);
+    TAP_RUN(test_bad_base_urls);
+    TAP_RUN(test_targets);
+    TAP_RUN(test_azure);
+    TAP_RUN(test_vertex);
+    TAP_RUN(test_climbing);
+    TAP_RUN(test_name_bytes);
+    TAP_RUN(test_too_long);
+    TAP_RUN(test_credentials);
+    TAP_RUN(test_callers_credential);
+    TAP_RUN(test_table);
+    TAP_RUN(test_faces);
+    made_end(&made);
+    secret_free(&up.key);
+    buf_free(&out);
+    return tap_done();
+}
