@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes data/model_facts.tsv: prices, limits and abilities of the models Smartflow knows.
+"""Writes src/llm/model_facts.tsv: prices, limits and abilities of the models Smartflow knows.
 
 Run by hand when prices have changed; the result is committed and reviewed as a diff. The build
 reads only the committed file (tools/embed_facts.py) and needs no network.
@@ -10,7 +10,7 @@ reads only the committed file (tools/embed_facts.py) and needs no network.
 
 Two sources, both MIT: the price file inside the `litellm` wheel is the main one; `genai-prices`
 checks it and adds the providers it lacks (OpenRouter, Hugging Face). Where they differ LiteLLM's
-value stands, and the difference is listed in data/model_facts.disagreements.txt for a human to
+value stands, and the difference is listed in src/llm/model_facts.disagreements.txt for a human to
 judge. Neither package is imported: the first is JSON, the second is read as a syntax tree.
 
 Money is in whole pico-dollars (1e-12 USD): per token, image, character, query, page, and per HOUR

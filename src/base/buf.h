@@ -21,7 +21,7 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_free(struct buf *b); /* also for _cleanup_; leaves the buffer empty and usable */
 void buf_clear(struct buf *b);
-int buf_reserve(struct buf *b, size_t more); /* room for more bytes behind n */
+int buf_reserve(struct buf *b, size_t more);              /* room for more bytes behind n */
 int buf_add_slow(struct buf *b, const void *p, size_t n); /* buf_add() where room must be made */
 
 static inline int buf_add(struct buf *b, const void *p, size_t n)

@@ -128,8 +128,8 @@ static int endpoints(void)
         struct buf methods;
         buf_init(&methods, 128);
         endpoint_allow_text(e[i].methods, &methods);
-        printf("%-10s %-24s " STR_FMT "\n", dialect_name(e[i].dialect).p, methods.p,
-            STR_ARG(e[i].example));
+        printf("%-10s %-24.*s " STR_FMT "\n", dialect_name(e[i].dialect).p,
+            STR_ARG(buf_str(&methods)), STR_ARG(e[i].example));
         buf_free(&methods);
     }
     return 0;

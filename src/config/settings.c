@@ -17,7 +17,7 @@ const struct setting settings[] = {
         "Port of health, metrics and administration; 0 picks a free one."},
     {"SMARTFLOW_THREADS", SET_UINT, AT(threads), 0, 256, "0",
         "Event-loop threads; 0 is one a core."},
-    {"SMARTFLOW_DATA", SET_TEXT, AT(data_dir), 0, 0, "./data-local", "The data folder."},
+    {"SMARTFLOW_DATA", SET_TEXT, AT(data_dir), 0, 0, "./data", "The data folder."},
     {"SMARTFLOW_ADMIN_KEY", SET_SECRET, AT(admin_key), 0, 0, "",
         "The administrator's key; one is made and printed at the first start when it is not set."},
     {"SMARTFLOW_METRICS_TOKEN", SET_SECRET, AT(metrics_token), 0, 0, "",

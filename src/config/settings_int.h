@@ -60,10 +60,10 @@ void loader_problem(struct loader *l, unsigned line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 const struct found *loader_get(const struct loader *l, struct str name);
 int loader_put(struct loader *l, struct str name, struct str value, unsigned line);
-void loader_yaml(struct loader *l);      /* yaml.c */
-void loader_settings(struct loader *l);  /* settings.c: fills struct config by the table */
-void loader_upstreams(struct loader *l); /* upstreams.c: base URLs, keys, options, TLS */
-bool setting_is_known(struct str name);  /* the table, or a provider's variable */
+void loader_yaml(struct loader *l);        /* yaml.c */
+void loader_settings(struct loader *l);    /* settings.c: fills struct config by the table */
+void loader_upstreams(struct loader *l);   /* upstreams.c: base URLs, keys, options, TLS */
+bool setting_is_known(struct str name);    /* the table, or a provider's variable */
 int setting_bool(struct str v, bool *ret); /* 0 or -EINVAL */
 
 #endif

@@ -31,7 +31,8 @@ static struct tls_ctx *client_tls(struct loader *l)
     return c->upstream_tls;
 }
 
-static void set_base(struct loader *l, struct upstream *u, struct str base)
+/* The TLS context costs memory and time: only providers that can be called get one. */
+static void set_base(struct loader *l, struct upstream *u, struct str base, bool called)
 {
     const struct found *f = loader_get(l, u->provider->base_env);
     struct str url = arena_dup(&l->c->arena, base);
@@ -42,7 +43,7 @@ static void set_base(struct loader *l, struct upstream *u, struct str base)
         loader_problem(l, f ? f->line : 0, STR_FMT ": %s", STR_ARG(u->provider->base_env), why);
         return;
     }
-    u->origin.target.tls = tls ? client_tls(l) : NULL;
+    u->origin.target.tls = tls && called ? client_tls(l) : NULL;
     u->origin.target.proxy = l->c->proxy;
 }
 
@@ -68,9 +69,8 @@ static void set_one(struct loader *l, const struct provider *p, struct upstream 
     unsigned i = 0;
     for (const struct str *e = p->extra_env; e && e->n && i < ARRAY_LEN(u->options); e++, i++)
         u->options[i] = arena_dup(&l->c->arena, value_of(l, *e));
-    /* The TLS context costs memory and time: only providers that can be called get one. */
-    if (u->configured || l->c->keys.passthrough)
-        set_base(l, u, base.n ? base : p->base);
+    if (base.n || p->base.n)
+        set_base(l, u, base.n ? base : p->base, u->configured || l->c->keys.passthrough);
 }
 
 static void check_default(struct loader *l, struct config *c)
@@ -81,8 +81,7 @@ static void check_default(struct loader *l, struct config *c)
         c->route.default_upstream = route_upstream(&c->route, id);
         if (!c->route.default_upstream)
             loader_problem(l, loader_get(l, STR("SMARTFLOW_DEFAULT_PROVIDER"))->line,
-                "SMARTFLOW_DEFAULT_PROVIDER: there is no provider '" STR_FMT "'",
-                STR_ARG(id));
+                "SMARTFLOW_DEFAULT_PROVIDER: there is no provider '" STR_FMT "'", STR_ARG(id));
         return;
     }
     const struct upstream *u = route_upstream(&c->route, STR("openai_compatible"));

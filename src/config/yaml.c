@@ -195,7 +195,8 @@ static void member(
     if (at)
         name[n++] = '_';
     for (size_t i = 0; i < key.n; i++)
-        name[n++] = key.p[i] == '-' || key.p[i] == '.' ? '_' : (char)toupper((unsigned char)key.p[i]);
+        name[n++] =
+            key.p[i] == '-' || key.p[i] == '.' ? '_' : (char)toupper((unsigned char)key.p[i]);
     struct str whole = str_at(name, n);
     if (str_eq(whole, STR("MODEL_ALIASES")) || str_eq(whole, STR("SMARTFLOW_MODEL_ALIASES")))
         joined(w, "SMARTFLOW_MODEL_ALIASES", v);

@@ -121,6 +121,16 @@ static void plain_text(struct demo_call *c, enum demo_field f)
     }
 }
 
+/* Anthropic's "output_config.format", and "output_format" of its beta. */
+static void anthropic_format(struct demo_call *c)
+{
+    struct str config = STR("\"output_config\""), beta = STR("\"output_format\"");
+    if (str_find(c->body, config) >= 0)
+        format_read(&c->prompt, json_find(c->body, STR("output_config.format")));
+    else if (str_find(c->body, beta) >= 0)
+        format_read(&c->prompt, json_find(c->body, STR("output_format")));
+}
+
 static uint64_t max_tokens(const struct demo_call *c)
 {
     uint64_t n = field_u64(c, F_MAX_COMPLETION_TOKENS, 0);
@@ -135,6 +145,8 @@ static void common(struct demo_call *c)
     choice_read(p, field(c, F_TOOL_CHOICE));
     if (c->fields[F_RESPONSE_FORMAT].type == JSON_OBJECT)
         format_read(p, field(c, F_RESPONSE_FORMAT));
+    if (c->dialect == DIALECT_ANTHROPIC)
+        anthropic_format(c);
     p->max_tokens = max_tokens(c);
     p->stop = field(c, F_STOP).p ? field(c, F_STOP) : field(c, F_STOP_SEQUENCES);
     p->thinking = literal_is(json_find(field(c, F_THINKING), STR("type")), STR("enabled")) ||

@@ -30,21 +30,33 @@ static struct str last_hop(struct str *list)
     return hop;
 }
 
-struct net_addr gw_client_address(const struct config *c, const struct http_request *rq)
+/* Follows one field's hops from the right; false when it ended at one that is not trusted. */
+static bool follow(const struct config *c, struct str list, struct net_addr *client)
 {
-    struct net_addr client = rq->peer, hop;
-    struct str list = http_get(&rq->head.fields, HTTP_X_FORWARDED_FOR);
+    struct net_addr hop;
 
-    if (!c->trusted_proxies || !net_cidrs_has(c->trusted_proxies, &rq->peer))
-        return client;
-    if (http_count(&rq->head.fields, HTTP_X_FORWARDED_FOR) != 1)
-        return client; /* several fields: no telling which a proxy wrote */
     while (list.n) {
         if (!parse_hop(last_hop(&list), &hop))
-            return client;
-        client = hop;
+            return false;
+        *client = hop;
         if (!net_cidrs_has(c->trusted_proxies, &hop))
-            return client;
+            return false;
     }
+    return true;
+}
+
+/* Several fields are one list, in their order (RFC 9110, 5.2): some proxies add a field of their
+ * own behind the client's. */
+struct net_addr gw_client_address(const struct config *c, const struct http_request *rq)
+{
+    const struct http_fields *f = &rq->head.fields;
+    struct net_addr client = rq->peer;
+
+    if (!c->trusted_proxies || !net_cidrs_has(c->trusted_proxies, &rq->peer) ||
+        !http_has(f, HTTP_X_FORWARDED_FOR))
+        return client;
+    for (unsigned i = f->n; i-- > 0;)
+        if (f->at[i].id == HTTP_X_FORWARDED_FOR && !follow(c, f->at[i].value, &client))
+            break;
     return client;
 }

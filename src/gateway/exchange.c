@@ -1,7 +1,7 @@
 /*
- * Making and freeing exchanges. The struct lies on its coroutine's stack, whose page is there anyway;
- * the first block of its arena and the spans of its body come from per-thread lists, so that a call
- * in steady state allocates next to nothing.
+ * Making and freeing exchanges. The struct lies on its coroutine's stack, whose page is there
+ * anyway; the first block of its arena and the spans of its body come from per-thread lists, so
+ * that a call in steady state allocates next to nothing.
  */
 #include "crypto/random.h"
 #include "gateway/gateway_int.h"
@@ -16,7 +16,7 @@
 struct cells {
     struct cell {
         struct cell *next;
-    } *free;
+    } * free;
     unsigned n;
 };
 
@@ -112,6 +112,7 @@ int gw_exchange_init(struct exchange *x, struct http_request *rq, struct config 
 int gw_exchange_detach(struct exchange *x)
 {
     struct str *kept[] = {&x->model_asked, &x->model, &x->end_user};
+    struct str method = arena_dup(&x->arena, x->rq->head.method_text); /* for the log */
 
     for (unsigned i = 0; i < ARRAY_LEN(kept); i++)
         if (kept[i]->n && !(*kept[i] = arena_dup(&x->arena, *kept[i])).p)
@@ -127,6 +128,7 @@ int gw_exchange_detach(struct exchange *x)
     cell_give(&spans, x->spans);
     x->spans = NULL;
     http_request_forget_head(x->rq);
+    x->rq->head.method_text = method;
     return 0;
 }
 

@@ -135,7 +135,8 @@ int gw_upstream_fields(struct exchange *x, const struct provider_face *face, str
     }
     if (protocols.n)
         add_line(out, STR("sec-websocket-protocol"), protocols);
-    if (!(x->match.endpoint->flags & EP_METERED) && http_has(f, HTTP_ACCEPT_ENCODING))
+    if (!(x->match.endpoint->flags & EP_METERED) &&
+        x->match.endpoint->kind != KIND_MESSAGE_BATCHES && http_has(f, HTTP_ACCEPT_ENCODING))
         add_line(out, STR("accept-encoding"), http_get(f, HTTP_ACCEPT_ENCODING));
     else
         add_line(out, STR("accept-encoding"), STR("identity"));

@@ -53,42 +53,38 @@ static int no_such_route(struct exchange *x)
         path.p);
 }
 
-static int find_endpoint(struct exchange *x)
-{
-    if (endpoint_find(&x->rq->head, &x->match, &x->dialect))
-        return 0;
-    return no_such_route(x);
-}
-
 /* --- one exchange --- */
 
 static void run(struct exchange *x)
 {
     int r;
 
-    if (x->rq->head.method == HTTP_OPTIONS) {
-        find_endpoint(x);
+    endpoint_find(&x->rq->head, &x->match, &x->dialect);
+    if (x->rq->head.method == HTTP_OPTIONS && x->match.allow) {
         reply_options(x);
+        x->outcome = OUTCOME_OK;
+        gw_pipeline_end(x);
         return;
     }
     if (gw_came_from_us(x->rq)) {
-        endpoint_find(&x->rq->head, &x->match, &x->dialect);
         x->error.hint = STR("Check the provider base URLs: OPENAI_API_BASE and the like name the "
                             "provider here, not this gateway.");
         r = exchange_fail(x, 508, STR("loop_detected"),
             STR("This request came back to the gateway that sent it."));
     } else {
-        r = find_endpoint(x);
+        r = x->match.endpoint ? 0 : no_such_route(x);
     }
     if (r == 0)
         r = gw_pipeline_request(x);
     if (r < 0 || x->error.status) {
         if (x->outcome == OUTCOME_PENDING)
             x->outcome = OUTCOME_REFUSED;
-        if (co_cancelled())
+        if (co_cancelled()) { /* the client left, or we stop: then it must notice the cut */
             x->outcome = OUTCOME_CANCELLED;
-        else
+            http_reply_abort(x->rq);
+        } else {
             gw_send_error(x);
+        }
     }
     co_mask_cancel();
     gw_pipeline_end(x);
@@ -107,8 +103,8 @@ static void refuse_overload(struct http_request *rq)
     buf_init(&body, 4 * KIB);
     endpoint_find(&rq->head, &m, &d);
     dialect_error_body(d, &e, STR_NONE, &body);
-    http_reply(rq, 503, STR("retry-after: 1\r\ncontent-type: application/json\r\n"),
-        buf_str(&body));
+    http_reply(
+        rq, 503, STR("retry-after: 1\r\ncontent-type: application/json\r\n"), buf_str(&body));
 }
 
 void gateway_handle(struct http_request *rq, void *ctx)
@@ -145,5 +141,7 @@ void gateway_render_error(struct buf *out, int status, struct str path, const ch
         e.code = STR("request_timeout");
     else if (status == 431)
         e.code = STR("head_too_large");
+    else if (status == 503)
+        e.code = STR("overloaded");
     dialect_error_body(d, &e, STR_NONE, out);
 }

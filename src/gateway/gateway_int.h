@@ -18,8 +18,8 @@ int gw_exchange_init(struct exchange *x, struct http_request *rq, struct config 
 void gw_exchange_end(struct exchange *x);
 /* Room for BODY_MEMBERS spans; given back with the exchange. */
 struct json_span *gw_spans_new(void);
-/* Gives the request's head and body back while the exchange goes on: what is still needed of them is
- * copied. For streams, which may stay open for long. -ENOMEM. */
+/* Gives the request's head and body back while the exchange goes on: what is still needed of them
+ * is copied. For streams, which may stay open for long. -ENOMEM. */
 int gw_exchange_detach(struct exchange *x);
 
 /* --- client_addr.c --- */
@@ -60,6 +60,9 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
 int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head **ret);
 /* Passes the reply on and meters it. Ends with x->outcome set. */
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *head);
+/* A reply about message batches whose links lead to the gateway: written into out where that
+ * changes it. links.c */
+struct str gw_local_links(struct str body, struct buf *out);
 
 /* --- the other shapes of a call --- */
 /* The ids that the reply named belong to the provider that made them. */

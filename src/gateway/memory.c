@@ -1,8 +1,8 @@
 /*
  * Giving memory back. A burst leaves the heap full of free blocks between used ones, which the
  * allocator keeps; every few seconds, when much of the heap is free, it is asked to return those
- * pages to the kernel. That takes milliseconds and locks, so it happens on the offload pool and only
- * when it pays; in steady state the blocks wait in the threads' own lists and nothing is free.
+ * pages to the kernel. That takes milliseconds and locks, so it happens on the offload pool and
+ * only when it pays; in steady state the blocks wait in the threads' own lists and nothing is free.
  */
 #include "gateway/serve_int.h"
 #include "runtime/co.h"
@@ -11,9 +11,9 @@
 
 #include <malloc.h>
 
-#define LOOK_EVERY_NS  (4 * NS_PER_S)
-#define WORTH_BYTES    ((size_t)4 << 20)
-#define TRIM_WAIT_NS   (60 * NS_PER_S)
+#define LOOK_EVERY_NS (4 * NS_PER_S)
+#define WORTH_BYTES   ((size_t)4 << 20)
+#define TRIM_WAIT_NS  (60 * NS_PER_S)
 
 static int trim(void *data)
 {

@@ -113,6 +113,7 @@ static int meter_whole(struct exchange *x, const struct http_head *h, struct str
 
 static int relay_held(struct exchange *x, struct http_call *c, const struct http_head *h)
 {
+    _cleanup_(buf_free) struct buf changed = {0};
     struct str body;
     int r = http_call_read_all(c, LIMIT_RESPONSE_BYTES, &body);
 
@@ -121,6 +122,9 @@ static int relay_held(struct exchange *x, struct http_call *c, const struct http
     if (r < 0)
         return upstream_broke(x, r);
     succeeded(x);
+    buf_init(&changed, LIMIT_RESPONSE_BYTES);
+    if (x->match.endpoint->kind == KIND_MESSAGE_BATCHES)
+        body = gw_local_links(body, &changed);
     stage_settle.on_request(x);
     x->reply_first_at = clock_now();
     struct buf *fields = gw_scratch();

@@ -34,6 +34,7 @@ struct worker {
     unsigned index;
     pthread_t thread;
     struct loop *loop;
+    struct config *config; /* for its start; a reference, so that a reload cannot take it away */
     struct http_server *servers[SERVICES];
     unsigned open; /* servers that still have connections */
     int start_error;
@@ -116,10 +117,8 @@ static int listen_all(struct program *p)
 
 /* --- a thread --- */
 
-static struct http_server_settings server_settings(const struct program *p, int service)
+static struct http_server_settings server_settings(const struct config *c, int service)
 {
-    const struct config *c = p->config;
-
     return (struct http_server_settings){
         .max_head = c->max_head,
         .max_connections = c->max_connections,
@@ -127,7 +126,7 @@ static struct http_server_settings server_settings(const struct program *p, int 
         .idle_timeout = c->idle_timeout,
         .body_timeout = c->body_timeout,
         .write_timeout = c->write_timeout,
-        .tls = service == SERVICE_DEMO ? NULL : p->tls,
+        .tls = service == SERVICE_DEMO ? NULL : program.tls,
     };
 }
 
@@ -136,9 +135,9 @@ static int open_servers(struct worker *w)
     struct program *p = w->program;
 
     for (int s = 0; s < SERVICES; s++) {
-        if (!service_on(p->config, s))
+        if (!service_on(config_current(), s))
             continue;
-        struct http_server_settings set = server_settings(p, s);
+        struct http_server_settings set = server_settings(config_current(), s);
         const struct http_handler *h = s == SERVICE_DEMO ? &demo_handler : &handlers[s];
         int r = http_server_new(&set, h, &w->servers[s]);
         if (r == 0)
@@ -152,7 +151,8 @@ static int open_servers(struct worker *w)
 static void worker_run(struct worker *w)
 {
     loop_bind(w->loop);
-    config_set_current(w->program->config);
+    config_set_current(w->config);
+    config_unref(w->config);
     w->start_error = open_servers(w);
     if (w->start_error == 0)
         loop_run(w->loop);
@@ -274,7 +274,7 @@ static void take_config(void *arg)
     for (int s = 0; w && s < SERVICES; s++) {
         if (!w->servers[s])
             continue;
-        struct http_server_settings set = server_settings(&program, s);
+        struct http_server_settings set = server_settings(c, s);
         http_server_reconfigure(w->servers[s], &set);
     }
     config_unref(c);
@@ -392,6 +392,8 @@ static int start(struct program *p)
     }
     if ((r = offload_start(4)) < 0)
         return r;
+    for (unsigned i = 0; i < p->workers_n; i++)
+        p->workers[i].config = config_ref(p->config);
     pthread_barrier_init(&p->ended, NULL, p->workers_n);
     for (unsigned i = 1; i < p->workers_n; i++)
         if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) != 0)

@@ -30,7 +30,7 @@ struct bufpool {
     struct block_free *head[BLOCK_CLASSES];
     unsigned n[BLOCK_CLASSES];
     struct pages pages[BLOCK_CLASSES]; /* where the classes of whole pages come from */
-    size_t out; /* bytes taken and not given back */
+    size_t out;                        /* bytes taken and not given back */
 };
 
 void bufpool_clear(struct bufpool *pool); /* frees what lies on the free lists */

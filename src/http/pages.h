@@ -9,11 +9,11 @@
 #include "base/macros.h"
 
 struct pages {
-    size_t size;          /* of a block; a multiple of the page size */
-    char **cold;          /* addresses whose pages the kernel has back */
+    size_t size; /* of a block; a multiple of the page size */
+    char **cold; /* addresses whose pages the kernel has back */
     size_t cold_n, cold_cap;
     char *fresh, *fresh_end; /* the newest slab's unused rest */
-    void *slabs;          /* all slabs, linked through their first block */
+    void *slabs;             /* all slabs, linked through their first block */
 };
 
 char *pages_take(struct pages *p, size_t size); /* NULL when memory is out */

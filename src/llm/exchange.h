@@ -67,20 +67,20 @@ struct exchange {
     const struct route_settings *route_settings;
     struct arena arena;
     void *arena_first; /* its first block */
-    char id[37]; /* request id: a UUID v7 in text */
+    char id[37];       /* request id: a UUID v7 in text */
     int64_t started_wall;
 
     /* what was asked */
     struct endpoint_match match;
-    enum dialect dialect; /* of the caller; errors are rendered in it */
-    struct str body;      /* JSON bodies, whole; empty otherwise */
+    enum dialect dialect;    /* of the caller; errors are rendered in it */
+    struct str body;         /* JSON bodies, whole; empty otherwise */
     struct json_span *spans; /* BODY_MEMBERS of them where the body is JSON; NULL once detached */
-    struct upload *upload;  /* multipart: what was read before the model was known */
-    struct ws_front *ws;    /* a WebSocket that was accepted before its upstream is known */
-    struct str model_asked; /* as the client wrote it, decoded */
-    bool stream;            /* the client asked for a stream */
-    bool usage_asked;       /* it asked for usage in the stream itself */
-    bool usage_injected;    /* we asked on its behalf: taken out again */
+    struct upload *upload;   /* multipart: what was read before the model was known */
+    struct ws_front *ws;     /* a WebSocket that was accepted before its upstream is known */
+    struct str model_asked;  /* as the client wrote it, decoded */
+    bool stream;             /* the client asked for a stream */
+    bool usage_asked;        /* it asked for usage in the stream itself */
+    bool usage_injected;     /* we asked on its behalf: taken out again */
 
     /* who */
     const struct virtual_key *key; /* NULL: admin or caller's own provider key */
@@ -98,8 +98,8 @@ struct exchange {
     int upstream_status;
     struct meter meter; /* collects usage while the reply passes */
     struct usage usage;
-    uint64_t characters;    /* of the text to be spoken */
-    int64_t cost_nano;      /* -1 = unknown */
+    uint64_t characters; /* of the text to be spoken */
+    int64_t cost_nano;   /* -1 = unknown */
     enum exchange_outcome outcome;
     struct error error; /* status 0 = none */
     char *body_copy;    /* keeps x->body when the request's memory was given back */

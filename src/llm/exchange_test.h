@@ -27,7 +27,8 @@ static inline struct exchange *made_begin(
     arena_free(&x->arena);
     *m = (struct made){.text = ""};
     arena_init(&x->arena, NULL, 0, LIMIT_EXCHANGE_ARENA);
-    snprintf(m->text, sizeof m->text, "%s %s HTTP/1.1\r\nHost: h\r\n%s\r\n", method, target, fields);
+    snprintf(
+        m->text, sizeof m->text, "%s %s HTTP/1.1\r\nHost: h\r\n%s\r\n", method, target, fields);
     if (http_parse_request(str_of(m->text), m->room, LIMIT_HEADERS, &m->rq.head, &why) <= 0)
         tap_fail(__FILE__, __LINE__, "%s %s: %s", method, target, why);
     x->rq = &m->rq;

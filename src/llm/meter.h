@@ -23,7 +23,7 @@ struct meter {
     bool keep_text;        /* collect it: the provider may report nothing */
     bool finished;         /* the stream's own end marker came */
     bool failed;           /* an error event came inside the stream */
-    struct buf ids;        /* what the reply named, each with a NUL: "resp_…", a batch's output file */
+    struct buf ids; /* what the reply named, each with a NUL: "resp_…", a batch's output file */
 };
 
 void meter_init(struct meter *m, enum endpoint_kind kind);

@@ -98,7 +98,8 @@ static const struct golden goldens[] = {
     /* Cohere's rerank */
     {KIND_RERANK, "\"meta\":{\"billed_units\":{\"search_units\":1}}", "reported q=1"},
     /* Anthropic: cached tokens stand beside the input */
-    {KIND_MESSAGES, "\"usage\":{\"input_tokens\":10,\"output_tokens\":20}", "reported in=10 out=20"},
+    {KIND_MESSAGES, "\"usage\":{\"input_tokens\":10,\"output_tokens\":20}",
+        "reported in=10 out=20"},
     {KIND_MESSAGES,
         "\"usage\":{\"input_tokens\":21,\"cache_creation_input_tokens\":188086,"
         "\"cache_read_input_tokens\":5,\"output_tokens\":393,\"service_tier\":\"priority\"}",
@@ -171,7 +172,8 @@ static void test_ids(void)
     size_t at = 0;
 
     begin(KIND_BATCHES);
-    meter_reply(&m, STR("{\"id\":\"batch_1\",\"output_file_id\":\"file-o\",\"error_file_id\":null}"));
+    meter_reply(
+        &m, STR("{\"id\":\"batch_1\",\"output_file_id\":\"file-o\",\"error_file_id\":null}"));
     CHECK(next_id(&at, "batch_1"));
     CHECK(next_id(&at, "file-o"));
     CHECK(!meter_next_id(&m, &at, &id));
@@ -199,8 +201,8 @@ static void test_openai_stream(void)
 {
     begin(KIND_CHAT);
     CHECK_EQ(event("", "{\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}"), METER_PASS);
-    CHECK_EQ(event("", "{\"choices\":[{\"delta\":{\"content\":\"lo\"}}],\"usage\":null}"),
-        METER_NULL);
+    CHECK_EQ(
+        event("", "{\"choices\":[{\"delta\":{\"content\":\"lo\"}}],\"usage\":null}"), METER_NULL);
     CHECK_EQ(event("", "{\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2},"
                        "\"service_tier\":\"priority\"}"),
         METER_USAGE);
@@ -217,8 +219,8 @@ static void test_openai_stream(void)
 static void test_stream_quirks(void)
 {
     begin(KIND_CHAT);
-    CHECK_EQ(event("", "{\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0}]}"),
-        METER_PASS);
+    CHECK_EQ(
+        event("", "{\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0}]}"), METER_PASS);
     CHECK_EQ(event("", "{\"choices\":[],\"usage\":null}"), METER_NULL);
     CHECK_STR(shown(&m.usage), STR("unknown"));
     begin(KIND_CHAT);
@@ -227,13 +229,16 @@ static void test_stream_quirks(void)
         METER_PASS);
     CHECK_STR(shown(&m.usage), STR("reported in=18 out=556"));
     begin(KIND_CHAT);
-    CHECK_EQ(event("", "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}"),
+    CHECK_EQ(
+        event("", "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}"),
         METER_PASS);
-    CHECK_EQ(event("", "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":8}}"),
+    CHECK_EQ(
+        event("", "{\"choices\":[{}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":8}}"),
         METER_PASS);
     CHECK_STR(shown(&m.usage), STR("reported in=1 out=8"));
     /* Not a usage member, though the word stands in it. */
-    CHECK_EQ(event("", "{\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\":null\"}}]}"), METER_PASS);
+    CHECK_EQ(
+        event("", "{\"choices\":[{\"delta\":{\"content\":\"\\\"usage\\\":null\"}}]}"), METER_PASS);
     CHECK_EQ(event("", "{\"choices\":[{\"delta\":{\"usage\":null}}]}"), METER_PASS);
 }
 
@@ -284,8 +289,8 @@ static void test_nameless_events(void)
 static void test_responses_stream(void)
 {
     begin(KIND_RESPONSES);
-    CHECK_EQ(event("response.created", "{\"response\":{\"id\":\"resp_1\",\"usage\":null}}"),
-        METER_PASS);
+    CHECK_EQ(
+        event("response.created", "{\"response\":{\"id\":\"resp_1\",\"usage\":null}}"), METER_PASS);
     CHECK_EQ(event("response.output_text.delta", "{\"delta\":\"a\\u00e9\\n\"}"), METER_PASS);
     CHECK_STR(buf_str(&m.text), STR("a\xc3\xa9\n"));
     CHECK_EQ(m.output_bytes, 4);
@@ -295,7 +300,8 @@ static void test_responses_stream(void)
         METER_END);
     CHECK_STR(shown(&m.usage), STR("reported in=1 out=2 tier=2"));
     begin(KIND_RESPONSES);
-    CHECK_EQ(event("response.failed", "{\"response\":{\"error\":{},\"usage\":{\"input_tokens\":3}}}"),
+    CHECK_EQ(
+        event("response.failed", "{\"response\":{\"error\":{},\"usage\":{\"input_tokens\":3}}}"),
         METER_ERROR);
     CHECK(m.failed);
     CHECK_STR(shown(&m.usage), STR("reported in=3"));
@@ -321,7 +327,8 @@ static void test_error_events(void)
     CHECK_EQ(event("", "{\"error\":{\"message\":\"overloaded\"}}"), METER_ERROR);
     CHECK(m.failed);
     begin(KIND_CHAT);
-    CHECK_EQ(event("", "{\"choices\":[{\"delta\":{\"content\":\"{\\\"error\\\":{\"}}]}"), METER_PASS);
+    CHECK_EQ(
+        event("", "{\"choices\":[{\"delta\":{\"content\":\"{\\\"error\\\":{\"}}]}"), METER_PASS);
     CHECK(!m.failed);
     begin(KIND_MESSAGES);
     CHECK_EQ(event("error", "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}"),
@@ -440,8 +447,8 @@ static void test_tail_cuts(void)
 static void test_tail_oddities(void)
 {
     static const char *const tails[] = {"", "\"usage\"", "\"usage\":", "\"usage\":{",
-        "\"usage\":{\"prompt_tokens\":1", "\"usage\":null}", "\"usage\":\"{}\"}", "}}}}]]]\"usage\":]",
-        "\"usage\" {\"prompt_tokens\":1}", "\"usage\":{\"a\":\"\\"};
+        "\"usage\":{\"prompt_tokens\":1", "\"usage\":null}", "\"usage\":\"{}\"}",
+        "}}}}]]]\"usage\":]", "\"usage\" {\"prompt_tokens\":1}", "\"usage\":{\"a\":\"\\"};
 
     for (unsigned i = 0; i < ARRAY_LEN(tails); i++) {
         begin(KIND_CHAT);

@@ -1,7 +1,7 @@
 /*
  * What models cost and can do, and what a call cost.
  *
- * Two sources of facts: the table built into the program (data/model_facts.tsv through
+ * Two sources of facts: the table built into the program (src/llm/model_facts.tsv through
  * tools/embed_facts.py), and an overlay, a JSON file of the operator's in LiteLLM's format, which
  * wins. An overlay is an immutable, reference-counted snapshot that its owner (the configuration)
  * swaps whole; facts found in it live as long as a reference is held. Facts of the built-in table

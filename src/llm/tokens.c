@@ -120,10 +120,10 @@ uint64_t tokens_count(struct str model, struct str text, bool *ret_exact)
 
 struct texts {
     struct str model;
-    struct buf one;    /* the text being counted */
-    uint64_t tokens;   /* of all so far */
-    size_t bytes;      /* counted by ranks so far */
-    unsigned message;  /* tokens that each item of "messages" or "input" adds */
+    struct buf one;   /* the text being counted */
+    uint64_t tokens;  /* of all so far */
+    size_t bytes;     /* counted by ranks so far */
+    unsigned message; /* tokens that each item of "messages" or "input" adds */
 };
 
 /* What is not text: pictures, sound and files. */

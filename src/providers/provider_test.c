@@ -49,11 +49,11 @@ static void test_base_urls(void)
 static void test_bad_base_urls(void)
 {
     static const char *const urls[] = {"", "api.openai.com", "ftp://h", "https:/h", "https://",
-        "https:///v1", "https://user@h", "https://user:secret@h/v1", "https://h:0", "https://h:65536",
-        "https://h:-1", "https://h:8o", "https://h:1:2", "https://[::1", "https://[]",
-        "https://[::1]x80", "https://[::1]80", "https://h?x=1", "https://h/v1?x=1", "https://h#f",
-        "https://h/a b", "https://a b/", "https://h/a\r\nX: y", "https://h\t.x", "https://h\x7f",
-        "https://h\xc3\xa9", "https://h\\x", "https://h<x>", "https://h%41"};
+        "https:///v1", "https://user@h", "https://user:secret@h/v1", "https://h:0",
+        "https://h:65536", "https://h:-1", "https://h:8o", "https://h:1:2", "https://[::1",
+        "https://[]", "https://[::1]x80", "https://[::1]80", "https://h?x=1", "https://h/v1?x=1",
+        "https://h#f", "https://h/a b", "https://a b/", "https://h/a\r\nX: y", "https://h\t.x",
+        "https://h\x7f", "https://h\xc3\xa9", "https://h\\x", "https://h<x>", "https://h%41"};
 
     for (unsigned i = 0; i < ARRAY_LEN(urls); i++) {
         struct upstream u = {.provider = NULL};
@@ -103,11 +103,12 @@ static void test_targets(void)
     static const struct {
         const char *provider, *base, *method, *asked, *model_asked, *model, *want;
     } rows[] = {
-        {"openai", NULL, "POST", "/v1/chat/completions", "gpt-4o", "gpt-4o", "/v1/chat/completions"},
+        {"openai", NULL, "POST", "/v1/chat/completions", "gpt-4o", "gpt-4o",
+            "/v1/chat/completions"},
         {"openai", "http://h/proxy/v1/", "POST", "/chat/completions/?a=b", "m", "m",
             "/proxy/v1/chat/completions?a=b"},
-        {"openai", NULL, "GET", "/v1/files?limit=2&key=sk-x&after=f", NULL, NULL,
-            "/v1/files?limit=2&after=f"},
+        {"openai", NULL, "POST", "/v1/embeddings?limit=2&key=sk-x&after=f", "m", "m",
+            "/v1/embeddings?limit=2&after=f"},
         {"openai", NULL, "GET", "/v1/models?key=", NULL, NULL, "/v1/models"},
         {"openai", NULL, "GET", "/v1/models?&&a&monkey=1&", NULL, NULL, "/v1/models?a&monkey=1"},
         {"openai", NULL, "GET", "/v1/responses/r%2F1", NULL, NULL, "/v1/responses/r%2F1"},
@@ -216,14 +217,14 @@ static void test_vertex(void)
 
     upstream_at("vertex", NULL);
     CHECK_STR(target(&up, x), STR("503 provider_not_configured"));
-    x = made_begin(&made, "POST", "/v1beta/models/gemini-pro@001:streamGenerateContent?alt=sse", "",
-        NULL);
+    x = made_begin(
+        &made, "POST", "/v1beta/models/gemini-pro@001:streamGenerateContent?alt=sse", "", NULL);
     up.options[0] = STR("my project");
     CHECK_STR(target(&up, x), STR("/v1/projects/my%20project/locations/global/publishers/google/"
                                   "models/gemini-pro@001:streamGenerateContent?alt=sse"));
     up.options[1] = STR("europe-west4");
     x = made_begin(&made, "POST", "/v1beta/models/vertex%2Fg:countTokens", "", NULL);
-    x->model = STR("g/..");
+    x->model = STR("g/../x");
     CHECK_STR(target(&up, x), STR("400 invalid_path"));
 }
 
@@ -239,7 +240,8 @@ static void test_climbing(void)
 
     for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
         const char *method = strstr(paths[i], "cancel") ? "POST" : "GET";
-        struct str got = target(upstream_at("openai", NULL), made_begin(&made, method, paths[i], "", NULL));
+        struct str got =
+            target(upstream_at("openai", NULL), made_begin(&made, method, paths[i], "", NULL));
         if (!str_eq(got, STR("400 invalid_path")))
             tap_fail(__FILE__, __LINE__, "%s became " STR_FMT, paths[i], STR_ARG(got));
     }

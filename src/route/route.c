@@ -76,7 +76,7 @@ static int not_configured(struct exchange *x, const struct provider *p)
 
     x->error.no_retry = true;
     x->error.hint =
-        arena_printf(&x->arena, "Set " STR_FMT " and restart or reload the gateway.", STR_ARG(env));
+        arena_printf(&x->arena, "Set " STR_FMT " and restart the gateway.", STR_ARG(env));
     return exchange_failf(
         x, 503, STR("provider_not_configured"), STR_FMT " is not configured.", STR_ARG(p->title));
 }
@@ -106,8 +106,8 @@ static int not_allowed(struct exchange *x, const char *what, struct str name)
  * stands where the gateway does not look: in a file or in the session of a credential. */
 static bool runs_unnamed(const struct exchange *x)
 {
-    const uint64_t unseen = KIND_BIT(KIND_BATCHES) | KIND_BIT(KIND_MESSAGE_BATCHES) |
-                            KIND_BIT(KIND_REALTIME);
+    const uint64_t unseen =
+        KIND_BIT(KIND_BATCHES) | KIND_BIT(KIND_MESSAGE_BATCHES) | KIND_BIT(KIND_REALTIME);
     const uint64_t unnamed = KIND_BIT(KIND_RESPONSES) | KIND_BIT(KIND_RESPONSES_AUX) |
                              KIND_BIT(KIND_RESPONSES_WS) | KIND_BIT(KIND_MODERATIONS) |
                              KIND_BIT(KIND_IMAGES) | KIND_BIT(KIND_IMAGE_EDITS) |
@@ -150,11 +150,20 @@ static const struct upstream *by_header(struct exchange *x, struct str name, int
     return u;
 }
 
+/* Of a provider that the table has for certain. */
+static const struct upstream *known(const struct route_settings *s, const char *id)
+{
+    const struct upstream *u = route_upstream(s, str_of(id));
+
+    must(u);
+    return u;
+}
+
 /* Lists of models are asked of any provider that can; other calls would be a guess. */
 static bool usable(const struct exchange *x, const struct upstream *u)
 {
-    return u->configured &&
-           (x->match.endpoint->kind != KIND_MODELS || vkey_allows_provider(x->key, u->provider->id));
+    return u->configured && (x->match.endpoint->kind != KIND_MODELS ||
+                                vkey_allows_provider(x->key, u->provider->id));
 }
 
 /* The upstream for calls that name no model: the id's owner, else the dialect's own provider, else
@@ -171,9 +180,9 @@ static const struct upstream *without_model(struct exchange *x)
         if (u && u->configured)
             return u;
     }
-    if (str_eq(x->match.door, STR("azure")) && usable(x, route_upstream(s, STR("azure"))))
-        return route_upstream(s, STR("azure"));
-    u = route_upstream(s, str_of(own[x->dialect]));
+    if (str_eq(x->match.door, STR("azure")) && usable(x, known(s, "azure")))
+        return known(s, "azure");
+    u = known(s, own[x->dialect]);
     if (usable(x, u))
         return u;
     for (unsigned i = 0; i < s->upstreams_n; i++) {
@@ -229,7 +238,7 @@ static int choose(struct exchange *x, const struct upstream **ret)
         return 0;
     }
     if (str_eq(x->match.door, STR("azure"))) {
-        const struct upstream *azure = route_upstream(s, STR("azure"));
+        const struct upstream *azure = known(s, "azure");
         if (azure->configured && (!p || x->model.n == model.n)) {
             *ret = azure;
             return 0;

@@ -23,7 +23,7 @@ struct route_settings {
     const struct upstream *default_upstream; /* for names that no rule maps; NULL = none */
     const struct route_alias *aliases;
     unsigned aliases_n;
-    const struct prices_overlay *prices;     /* the operator's own; may be NULL */
+    const struct prices_overlay *prices; /* the operator's own; may be NULL */
 };
 
 const struct upstream *route_upstream(const struct route_settings *s, struct str provider_id);

@@ -140,17 +140,26 @@ static void count_failure(struct exchange *x, struct str provider)
     metric_add(metric_get(&errors, (struct str[]){provider, str_of(text)}, 2), 1);
 }
 
+/* Paths and methods that no endpoint has. */
+static void count_unknown(int status)
+{
+    const struct str none = STR("none"), unknown = STR("unknown");
+    char text[16];
+
+    snprintf(text, sizeof text, "%d", status);
+    metric_add(metric_get(&requests, (struct str[]){none, STR(""), str_of(text), unknown}, 4), 1);
+}
+
 static void observe(struct exchange *x)
 {
     struct str provider = x->upstream ? x->upstream->provider->id : STR("none");
 
+    int status = x->outcome == OUTCOME_CANCELLED ? 499 : x->rq->reply_status;
+
     if (!x->match.endpoint) {
-        metric_add(
-            metric_get(&requests, (struct str[]){provider, STR(""), STR("404"), STR("unknown")}, 4),
-            1);
+        count_unknown(status);
         return;
     }
-    int status = x->outcome == OUTCOME_CANCELLED ? 499 : x->rq->reply_status;
     struct series_cache *c = series(provider, label_model(x), x->match.endpoint->kind, status);
     metric_add(c->requests, 1);
     metric_observe_ns(c->latency, x->ended_at - x->rq->first_byte_at);

@@ -1,4 +1,4 @@
-"""Fixtures that the Python tests share. See gateway.py and wire.py."""
+"""Fixtures that the Python tests share. See gateway.py and wire.py; for SDKs sdk_fixtures.py."""
 
 import asyncio
 import itertools
@@ -8,6 +8,8 @@ import pytest
 
 from gateway import Gateway, providers_at
 from wire import RawUpstream
+
+pytest_plugins = ["sdk_fixtures"]
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +36,7 @@ def upstream(run):
 
 @pytest.fixture(scope="session")
 def gateway(tmp_path_factory, upstream):
-    """One gateway before the scripted upstream, for all tests that need no settings of their own."""
+    """One gateway before the scripted upstream, for tests that need no settings of their own."""
     g = Gateway(tmp_path_factory.mktemp("gateway"), providers_at(upstream.port))
     yield g
     g.stop()
@@ -54,7 +56,7 @@ def hasty(tmp_path_factory, upstream):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts gateways with settings of a test's own; those that still run are ended, and checked."""
+    """Starts gateways with settings of a test's own; at the end all are ended, and checked."""
     started, number = [], itertools.count()
 
     def do(env=None, **how):

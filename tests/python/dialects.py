@@ -1,4 +1,4 @@
-"""Samples of each dialect: a request, the reply a provider gives, and how its ends and errors look."""
+"""Samples of each dialect: a request, a provider's reply, and how its ends and errors look."""
 
 import json
 from dataclasses import dataclass, field
@@ -84,7 +84,8 @@ def chunk(delta, finish=None, **more):
 
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
-USAGE_CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o",
+USAGE_CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1,
+               "model": "gpt-4o",
                "choices": [], "usage": USAGE}
 CHAT_STREAM = sse(chunk({"role": "assistant", "content": ""}), chunk({"content": "Grüße"}),
                   chunk({}, "stop"), "[DONE]")
@@ -94,10 +95,12 @@ CHAT_STREAM_USAGE = sse(chunk({"role": "assistant", "content": ""}, usage=None),
 CHAT_REPLY = json.dumps({"id": "chatcmpl-1", "object": "chat.completion", "created": 1,
                          "model": "gpt-4o-2024-08-06",
                          "choices": [{"index": 0, "finish_reason": "stop",
-                                      "message": {"role": "assistant", "content": "Grüße \u2603"}}],
+                                      "message": {"role": "assistant",
+                                                  "content": "Grüße \u2603"}}],
                          "usage": USAGE}, indent=2).encode()
 MESSAGE_REPLY = json.dumps({"id": "msg_1", "type": "message", "role": "assistant",
-                            "content": [{"type": "text", "text": "Hi"}], "model": "claude-sonnet-4-6",
+                            "content": [{"type": "text", "text": "Hi"}],
+                            "model": "claude-sonnet-4-6",
                             "stop_reason": "end_turn",
                             "usage": {"input_tokens": 5, "output_tokens": 1}}).encode()
 MESSAGE_STREAM = typed(
@@ -125,7 +128,8 @@ GEMINI_STREAM = sse(
 ).replace(b"\n", b"\r\n")
 GEMINI_REPLY = json.dumps({"candidates": [{"content": {"parts": [{"text": "Hi"}], "role": "model"},
                                            "finishReason": "STOP"}],
-                           "usageMetadata": {"promptTokenCount": 2, "candidatesTokenCount": 2}}).encode()
+                           "usageMetadata": {"promptTokenCount": 2,
+                                             "candidatesTokenCount": 2}}).encode()
 
 SHAPES = {s.name: s for s in (
     Shape("chat-json", "/v1/chat/completions", CHAT, CHAT_REPLY, "application/json"),

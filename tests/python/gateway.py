@@ -29,7 +29,8 @@ def program(plain=False):
 def clean_environment():
     """Nothing of the caller's environment may configure a gateway under test."""
     keep = {k: v for k, v in os.environ.items()
-            if k in ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH") or k.endswith("SAN_OPTIONS")}
+            if k in ("PATH", "HOME", "LANG", "TMPDIR",
+                     "LD_LIBRARY_PATH") or k.endswith("SAN_OPTIONS")}
     if os.getuid() != 0:  # the leak check needs to look at its own process
         keep["SMARTFLOW_CORE_DUMPS"] = "true"
     return keep
@@ -78,7 +79,8 @@ class Gateway:
         settings.update(env or {})
         self.env = clean_environment() | {k: str(v) for k, v in settings.items() if v is not None}
         command = [program(plain), "serve", *(["--config", str(config)] if config else []), *args]
-        self.child = subprocess.Popen(command, env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL,
+        self.child = subprocess.Popen(command, env=self.env, cwd=self.folder,
+                                      stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pid = self.child.pid
         self.out, self.err = Output(self.child.stdout), Output(self.child.stderr)

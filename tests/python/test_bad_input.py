@@ -10,7 +10,8 @@ from gateway import KEY
 from wire import Client, Ended, call, chunked, exchange, http_reply, request
 
 GENERATE = "/v1beta/models/gemini-2.5-flash:generateContent"
-DOORS = {"openai": ("/v1/chat/completions", CHAT, []), "anthropic": ("/v1/messages", MESSAGES, [VERSION]),
+DOORS = {"openai": ("/v1/chat/completions", CHAT, []), "anthropic": ("/v1/messages", MESSAGES,
+                                                                     [VERSION]),
          "gemini": (GENERATE, GEMINI, [])}
 DIALECTS = list(DOORS)
 
@@ -35,7 +36,8 @@ def at(text, mark):
 
 
 BAD_JSON = {  # body, where the first byte stands that cannot be
-    "": 0, "{": 1, '{"model":"gpt-4o"': 17, "nonsense": 0, '{"a":1,}': 7, "{'a':1}": 1, '{"a":01}': 6,
+    "": 0, "{": 1, '{"model":"gpt-4o"': 17, "nonsense": 0, '{"a":1,}': 7, "{'a':1}": 1,
+    '{"a":01}': 6,
     '{"a":1 "b":2}': 7, '{"a":"\t"}': 6, '{"a":"\\x"}': 7, '{"a":tru}': 5, '{"a":1}}': 7,
     '{"a":1} x': 8, '{"a":NaN}': 5, '{"a":[1,2}': 9, '{"a":"\\u12g4"}': 6,
 }
@@ -51,7 +53,8 @@ def test_malformed_json_names_the_byte(run, gateway, dialect, body):
     assert abs(offset - BAD_JSON[body]) <= 1, message(dialect, m)
 
 
-@pytest.mark.parametrize("body", [b'{"a":"\xff"}', b'\xef\xbb\xbf{"a":1}', b'{"a":"\xc0\xaf"}', b"\x00",
+@pytest.mark.parametrize("body", [b'{"a":"\xff"}', b'\xef\xbb\xbf{"a":1}', b'{"a":"\xc0\xaf"}',
+                                  b"\x00",
                                   b'{"a":"\xed\xa0\x80"}', b"[" * 100000, b'{"a":' * 5000 + b"1"])
 def test_json_that_is_no_text_or_too_deep(run, gateway, body):
     m = send(run, gateway, "openai", body)
@@ -66,9 +69,11 @@ def test_a_body_that_is_no_object(run, gateway, dialect, body):
 
 
 WRONG = [
-    ("openai", CHAT, "model", 1), ("openai", CHAT, "model", ["gpt-4o"]), ("openai", CHAT, "model", ""),
+    ("openai", CHAT, "model", 1), ("openai", CHAT, "model", ["gpt-4o"]),
+    ("openai", CHAT, "model", ""),
     ("openai", CHAT, "model", "x" * 5000), ("openai", CHAT, "messages", "hi"),
-    ("openai", CHAT, "messages", {}), ("openai", CHAT, "messages", []), ("openai", CHAT, "stream", "true"),
+    ("openai", CHAT, "messages", {}), ("openai", CHAT, "messages", []),
+    ("openai", CHAT, "stream", "true"),
     ("openai", CHAT, "stream", 1), ("openai", CHAT, "stream_options", []),
     ("openai", CHAT, "max_tokens", "9"), ("openai", CHAT, "n", "1"),
     ("openai", CHAT | {"stream": True}, "stream_options", {"include_usage": "yes"}),
@@ -142,10 +147,12 @@ def test_a_compressed_request_is_415(run, gateway):
     ("multipart/form-data", b"--x\r\n"), ("multipart/form-data; boundary=", b"--x\r\n"),
     ("multipart/form-data; boundary=" + "b" * 100, b"--x\r\n"),
     ("multipart/form-data; boundary=b", b"no boundary at all"),
-    ("multipart/form-data; boundary=b", b"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx"),
+    ("multipart/form-data; boundary=b",
+     b"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nx"),
     ("multipart/form-data; boundary=b", b"--b--\r\n"), ("multipart/form-data; boundary=b", b""),
     ("multipart/form-data; boundary=b",
-     b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"m" * 600 + b"\r\n--b--\r\n")])
+     b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n' + b"m" * 600
+     + b"\r\n--b--\r\n")])
 def test_a_bad_form_is_400(run, gateway, type_, body):
     m = send(run, gateway, "openai", body, "/v1/audio/transcriptions", type_=type_)
     assert m.status == 400 and message("openai", m)
@@ -154,7 +161,8 @@ def test_a_bad_form_is_400(run, gateway, type_, body):
 # --- names and routes ---
 
 @pytest.mark.parametrize("dialect,model,near", [
-    ("openai", "gtp-4o", "gpt-4o"), ("openai", "gpt4o", "gpt-4o"), ("anthropic", "cluade-opus-4-6", "claude"),
+    ("openai", "gtp-4o", "gpt-4o"), ("openai", "gpt4o", "gpt-4o"),
+    ("anthropic", "cluade-opus-4-6", "claude"),
     ("openai", "no-such-thing-at-all", "provider/model"), ("openai", "unknown/gpt-4o", "")])
 def test_an_unknown_model_is_404_with_the_nearest(run, gateway, dialect, model, near):
     m = send(run, gateway, dialect, DOORS[dialect][1] | {"model": model})
@@ -162,7 +170,8 @@ def test_an_unknown_model_is_404_with_the_nearest(run, gateway, dialect, model, 
     text = message(dialect, m)
     assert model in text and near in text
     if dialect == "openai":
-        assert m.json()["error"]["code"] == "model_not_found" and m.json()["error"]["param"] == "model"
+        assert m.json()["error"]["code"] == "model_not_found"
+        assert m.json()["error"]["param"] == "model"
 
 
 def test_an_unknown_model_in_a_path(run, gateway):
@@ -171,8 +180,10 @@ def test_an_unknown_model_in_a_path(run, gateway):
 
 
 @pytest.mark.parametrize("dialect,path,near", [
-    ("openai", "/v1/chat/completion", "/v1/chat/completions"), ("openai", "/v1/embedding", "/v1/embeddings"),
-    ("openai", "/v1/responsess", "/v1/responses"), ("anthropic", "/anthropic/v1/message", "/v1/messages"),
+    ("openai", "/v1/chat/completion", "/v1/chat/completions"),
+    ("openai", "/v1/embedding", "/v1/embeddings"),
+    ("openai", "/v1/responsess", "/v1/responses"), ("anthropic", "/anthropic/v1/message",
+                                                    "/v1/messages"),
     ("openai", "/", ""), ("openai", "/nothing/like/it", ""), ("openai", "/v1", ""),
     ("openai", "/v1/chat%2Fcompletions", ""), ("openai", "//", ""),
     ("gemini", "/v1beta/models/gemini-2.5-flash:generateContents", "generateContent")])
@@ -185,9 +196,11 @@ def test_an_unknown_route_is_404_with_a_suggestion(run, gateway, dialect, path, 
 @pytest.mark.parametrize("dialect,method,path,allow", [
     ("openai", "GET", "/v1/chat/completions", "POST, OPTIONS"),
     ("openai", "DELETE", "/v1/embeddings", "POST, OPTIONS"),
-    ("openai", "PUT", "/v1/models", "GET, OPTIONS"), ("openai", "MKCOL", "/v1/models", "GET, OPTIONS"),
+    ("openai", "PUT", "/v1/models", "GET, OPTIONS"), ("openai", "MKCOL", "/v1/models",
+                                                      "GET, OPTIONS"),
     ("openai", "PATCH", "/v1/files/file-1", "GET, DELETE, OPTIONS"),
-    ("anthropic", "GET", "/v1/messages", "POST, OPTIONS"), ("gemini", "GET", GENERATE, "POST, OPTIONS")])
+    ("anthropic", "GET", "/v1/messages", "POST, OPTIONS"),
+    ("gemini", "GET", GENERATE, "POST, OPTIONS")])
 def test_a_wrong_method_is_405(run, gateway, dialect, method, path, allow):
     m = send(run, gateway, dialect, None, path, method=method)
     assert m.status == 405, m
@@ -203,7 +216,8 @@ def test_a_model_of_another_dialect_names_the_endpoint(run, gateway):
 
 @pytest.mark.parametrize("model,variable", [("groq/llama-3.3-70b-versatile", "GROQ_API_KEY"),
                                             ("deepseek-chat", "DEEPSEEK_API_KEY"),
-                                            ("vllm/x", "VLLM_API_BASE"), ("ollama/x", "OLLAMA_BASE_URL"),
+                                            ("vllm/x", "VLLM_API_BASE"),
+                                            ("ollama/x", "OLLAMA_BASE_URL"),
                                             ("azure/x", "AZURE_API_BASE")])
 def test_a_provider_without_a_key_is_503_naming_the_variable(run, gateway, model, variable):
     m = send(run, gateway, "openai", CHAT | {"model": model})
@@ -220,7 +234,8 @@ def test_no_key_is_401(run, gateway, dialect):
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("key", ["sk-sf-" + "0" * 48, KEY[:-1], KEY + "0", KEY.upper(), "sk-proj-abc", "sk-sf-",
+@pytest.mark.parametrize("key", ["sk-sf-" + "0" * 48, KEY[:-1], KEY + "0", KEY.upper(),
+                                 "sk-proj-abc", "sk-sf-",
                                  "x" * 4000, "sk-sf-../../etc"])
 def test_an_unknown_key_is_401(run, gateway, dialect, key):
     m = send(run, gateway, dialect, DOORS[dialect][1], key=key)
@@ -232,7 +247,8 @@ def test_an_unknown_key_is_401(run, gateway, dialect, key):
 def test_two_different_keys_are_400(run, gateway):
     other = "sk-sf-" + "1" * 48
     for fields in ([("x-api-key", other)], [("api-key", other)], [("x-goog-api-key", other)],
-                   [("authorization", f"Bearer {other}")], [("x-api-key", KEY), ("x-api-key", other)]):
+                   [("authorization", f"Bearer {other}")],
+                   [("x-api-key", KEY), ("x-api-key", other)]):
         m = send(run, gateway, "openai", CHAT, fields=fields)
         assert m.status in (400, 401), fields
         assert other not in m.body.decode() and KEY not in m.body.decode()
@@ -291,7 +307,8 @@ def test_a_chunked_body_over_the_limit_is_413(run, hasty):
 
 
 def test_a_form_over_the_limit_is_413(run, upstream, hasty):
-    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' + b"x" * 200000
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+    form += b"x" * 200000
     for extra in ([("Content-Length", str(len(form)))], None):
         raw = request("POST", "/v1/audio/transcriptions", None,
                       [("Content-Type", "multipart/form-data; boundary=b")]
@@ -312,7 +329,8 @@ def test_a_body_at_the_limit_passes(run, upstream, hasty):
     b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: " + b"v" * 20000 + b"\r\n\r\n",
     b"GET /v1/models HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 3000 + b"\r\n",
     b"GET /v1/models?" + b"q" * 20000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: " + b"v" * 20000], ids=["field", "fields", "target", "no end"])
+    b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: " + b"v" * 20000],
+    ids=["field", "fields", "target", "no end"])
 def test_a_head_too_long_is_431(run, hasty, raw):
     m = run(exchange(hasty.port, raw))
     assert m.status == 431 and message("openai", m)
@@ -361,7 +379,8 @@ def test_a_slow_body_is_408(run, hasty, dialect):
 
 
 def test_a_slow_form_is_408(run, upstream, hasty):
-    raw = request("POST", "/v1/audio/transcriptions", b"--b\r\nConten", type_="multipart/form-data; boundary=b")
+    raw = request("POST", "/v1/audio/transcriptions", b"--b\r\nConten",
+                  type_="multipart/form-data; boundary=b")
     m = run(exchange(hasty.port, raw[:-4]))
     assert m.status == 408
 

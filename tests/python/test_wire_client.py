@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dialects import CHAT, CHAT_REPLY, CHAT_STREAM, CHAT_STREAM_USAGE, MESSAGES, SHAPES, sse
+from dialects import CHAT, CHAT_REPLY, CHAT_STREAM, CHAT_STREAM_USAGE, SHAPES, sse
 from gateway import KEY, providers_at
 from test_bad_input import message
 from wire import Client, call, chunked, exchange, http_reply, many, request
@@ -108,11 +108,13 @@ def test_a_client_that_does_not_read_holds_its_upstream_back(run, upstream, star
             await conn.send(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
             return True
 
-        await call(g.port, "/v1/chat/completions", CHAT, upstream.answer(http_reply(200, CHAT_REPLY)))
+        await call(g.port, "/v1/chat/completions", CHAT,
+                   upstream.answer(http_reply(200, CHAT_REPLY)))
         before = g.resident()
         c = await Client.to(g.port)
         c.reader._transport.pause_reading()
-        await c.send(request("POST", "/v1/chat/completions", STREAM, [("x-script", upstream.script(play))]))
+        await c.send(request("POST", "/v1/chat/completions", STREAM,
+                             [("x-script", upstream.script(play))]))
         await asyncio.wait_for(stuck.wait(), 30)
         grown, passed = g.resident() - before, sent
         c.reader._transport.resume_reading()
@@ -143,7 +145,8 @@ def test_a_client_that_never_reads_is_dropped(run, upstream, start):
 
         c = await Client.to(g.port)
         c.reader._transport.pause_reading()
-        await c.send(request("POST", "/v1/chat/completions", STREAM, [("x-script", upstream.script(play))]))
+        await c.send(request("POST", "/v1/chat/completions", STREAM,
+                             [("x-script", upstream.script(play))]))
         await asyncio.wait_for(gone.wait(), 20)
         c.reset()
 
@@ -171,7 +174,8 @@ def test_twenty_requests_in_one_packet(run, upstream, gateway):
 def test_pipelined_errors_and_streams_keep_their_order(run, upstream, gateway):
     async def pipeline():
         good = upstream.answer(http_reply(200, CHAT_REPLY))
-        stream = upstream.answer(http_reply(200, CHAT_STREAM_USAGE, (), "text/event-stream", "chunked"))
+        stream = upstream.answer(http_reply(200, CHAT_STREAM_USAGE, (), "text/event-stream",
+                                            "chunked"))
         raw = (request("POST", "/v1/chat/completions", CHAT, [("x-script", good)])
                + request("GET", "/nothing") + request("POST", "/v1/chat/completions", b"{")
                + request("POST", "/v1/chat/completions", STREAM, [("x-script", stream)])
@@ -208,7 +212,8 @@ def test_a_chunked_request_split_at_every_byte(run, upstream, gateway):
     script = upstream.answer(http_reply(200, CHAT_REPLY))
     body = json.dumps(CHAT).encode()
     raw = request("POST", "/v1/chat/completions", None, [
-        ("Content-Type", "application/json"), ("Transfer-Encoding", "chunked"), ("x-script", script)])
+        ("Content-Type", "application/json"), ("Transfer-Encoding", "chunked"),
+        ("x-script", script)])
     raw += chunked(body, 7)
 
     async def one(at):
@@ -252,7 +257,8 @@ def test_http_1_0(run, upstream, gateway):
 
 def test_http_1_0_keeps_alive_on_demand(run, upstream, gateway):
     script = upstream.answer(http_reply(200, CHAT_REPLY))
-    raw = request("POST", "/v1/chat/completions", CHAT, [("x-script", script), ("Connection", "keep-alive")])
+    raw = request("POST", "/v1/chat/completions", CHAT, [("x-script", script),
+                                                         ("Connection", "keep-alive")])
 
     async def twice():
         c = await Client.to(gateway.port)
@@ -284,7 +290,8 @@ def test_a_head_request_has_no_body(run, upstream, gateway):
                                  b"Content-Length: 1234\r\nx-a: b\r\n\r\n")
         c = await Client.to(gateway.port)
         await c.send(request("HEAD", "/v1/files/file-1", fields=[("x-script", script)])
-                     + request("HEAD", "/health") + request("HEAD", "/nothing") + request("GET", "/health"))
+                     + request("HEAD", "/health") + request("HEAD", "/nothing")
+                     + request("GET", "/health"))
         got = [await c.reply(method) for method in ("HEAD", "HEAD", "HEAD", "GET")]
         c.close()
         return got, upstream.seen[script]
@@ -298,7 +305,8 @@ def test_a_head_request_has_no_body(run, upstream, gateway):
 def test_expect_100_continue(run, upstream, gateway):
     async def polite():
         script = upstream.answer(http_reply(200, CHAT_REPLY))
-        raw = request("POST", "/v1/chat/completions", CHAT, [("x-script", script), ("Expect", "100-continue")])
+        raw = request("POST", "/v1/chat/completions", CHAT,
+                      [("x-script", script), ("Expect", "100-continue")])
         head, body = raw.split(b"\r\n\r\n", 1)
         c = await Client.to(gateway.port)
         await c.send(head + b"\r\n\r\n")
@@ -339,8 +347,10 @@ def framed(extra, body=b"", path=b"/v1/chat/completions", host=b"Host: x\r\n"):
 
 
 SMUGGLING = {
-    "length and chunked": framed(b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
-    "chunked and length": framed(b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n", b"0\r\n\r\n"),
+    "length and chunked": framed(b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+                                 b"0\r\n\r\n"),
+    "chunked and length": framed(b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+                                 b"0\r\n\r\n"),
     "two lengths": framed(b"Content-Length: 2\r\nContent-Length: 3\r\n", b"{} "),
     "a list of lengths": framed(b"Content-Length: 2, 3\r\n", b"{} "),
     "signed length": framed(b"Content-Length: +2\r\n", b"{}"),
@@ -349,7 +359,8 @@ SMUGGLING = {
     "empty length": framed(b"Content-Length: \r\n", b"{}"),
     "length with text": framed(b"Content-Length: 2a\r\n", b"{}"),
     "huge length": framed(b"Content-Length: 99999999999999999999\r\n", b"{}"),
-    "chunked twice": framed(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    "chunked twice": framed(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+                            b"0\r\n\r\n"),
     "chunked, identity": framed(b"Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n"),
     "gzip, chunked": framed(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n"),
     "xchunked": framed(b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n"),
@@ -382,11 +393,15 @@ SMUGGLING = {
     "bad percent": framed(b"Content-Length: 2\r\n", b"{}", b"/v1/%zz"),
 }
 BAD_CHUNKS = {
-    "bad size": b"g\r\n{}\r\n0\r\n\r\n", "no size": b"\r\n{}\r\n", "negative": b"-2\r\n{}\r\n0\r\n\r\n",
-    "0x": b"0x2\r\n{}\r\n0\r\n\r\n", "huge": b"fffffffffffffffff\r\n", "wraps": b"10000000000000002\r\n{}\r\n",
+    "bad size": b"g\r\n{}\r\n0\r\n\r\n", "no size": b"\r\n{}\r\n",
+    "negative": b"-2\r\n{}\r\n0\r\n\r\n",
+    "0x": b"0x2\r\n{}\r\n0\r\n\r\n", "huge": b"fffffffffffffffff\r\n",
+    "wraps": b"10000000000000002\r\n{}\r\n",
     "too much data": b"2\r\n{} \r\n0\r\n\r\n", "bare line feed": b"2\n{}\n0\n\n",
-    "bare line feed after data": b"2\r\n{}\n0\r\n\r\n", "space before size": b" 2\r\n{}\r\n0\r\n\r\n",
-    "bare CR in extension": b"2;a\rb\r\n{}\r\n0\r\n\r\n", "bad trailer": b"2\r\n{}\r\n0\r\nX y\r\n\r\n",
+    "bare line feed after data": b"2\r\n{}\n0\r\n\r\n",
+    "space before size": b" 2\r\n{}\r\n0\r\n\r\n",
+    "bare CR in extension": b"2;a\rb\r\n{}\r\n0\r\n\r\n",
+    "bad trailer": b"2\r\n{}\r\n0\r\nX y\r\n\r\n",
 }
 
 
@@ -428,10 +443,12 @@ def test_the_same_length_twice_is_refused_or_passes_once(run, upstream, gateway)
 
 def test_fields_named_by_connection_do_not_pass(run, upstream, gateway):
     script = upstream.answer(http_reply(200, CHAT_REPLY, [("Connection", "X-Hop"), ("X-Hop", "1"),
-                                                          ("Keep-Alive", "timeout=5"), ("X-End", "1"),
+                                                          ("Keep-Alive", "timeout=5"),
+                                                          ("X-End", "1"),
                                                           ("Proxy-Authenticate", "Basic")]))
     m = run(call(gateway.port, "/v1/chat/completions", CHAT, script, [
-        ("Connection", "keep-alive, X-Secret"), ("X-Secret", "1"), ("X-Kept", "1"), ("TE", "trailers"),
+        ("Connection", "keep-alive, X-Secret"), ("X-Secret", "1"), ("X-Kept", "1"),
+        ("TE", "trailers"),
         ("Keep-Alive", "300"), ("Proxy-Authorization", "Basic x"), ("Upgrade", "h2c")]))
     seen = upstream.seen[script][0]
     assert m.status == 200 and seen.get("x-kept") == "1"
@@ -444,15 +461,18 @@ def test_fields_named_by_connection_do_not_pass(run, upstream, gateway):
 
 def test_the_models_name_cannot_add_a_field(run, upstream, gateway):
     script = upstream.answer(http_reply(200, CHAT_REPLY))
-    m = run(call(gateway.port, "/v1/chat/completions", CHAT | {"model": "openai/a\r\nX-Evil: 1"}, script))
+    m = run(call(gateway.port, "/v1/chat/completions", CHAT | {"model": "openai/a\r\nX-Evil: 1"},
+                 script))
     assert m.get("x-evil") is None
     assert m.status in (200, 400, 404)
 
 
 def test_a_models_name_cannot_leave_its_path(run, upstream, gateway):
-    for model in ("../../admin", "..%2f..%2fadmin", "a%0d%0aX:%20y", "gemini-x?key=1", "gemini-%00"):
+    for model in ("../../admin", "..%2f..%2fadmin", "a%0d%0aX:%20y", "gemini-x?key=1",
+                  "gemini-%00"):
         before = len(upstream.requests)
-        m = run(call(gateway.port, f"/v1beta/models/{model}:generateContent", {"contents": [{}]}, key=KEY))
+        m = run(call(gateway.port, f"/v1beta/models/{model}:generateContent", {"contents": [{}]},
+                     key=KEY))
         assert m.status in (400, 404, 405), (model, m)
         assert len(upstream.requests) == before, model
 
@@ -473,7 +493,8 @@ def test_a_loop_is_508(run, start, upstream):
     assert m.status == 508 and "OPENAI_API_BASE" in message("openai", m)
     script = upstream.answer(http_reply(200, CHAT_REPLY))
     m = run(call(g.port, "/v1/chat/completions", CHAT, script, [("Via", "1.1 sf-someone-else")]))
-    assert m.status == 200 and upstream.seen[script][0].get("via").startswith("1.1 sf-someone-else, 1.1 ")
+    assert m.status == 200
+    assert upstream.seen[script][0].get("via").startswith("1.1 sf-someone-else, 1.1 ")
 
 
 # --- CORS ---
@@ -491,7 +512,8 @@ def test_cors_is_off_by_default(run, gateway):
 
 
 def test_cors_for_named_origins(run, start, upstream):
-    g = start(providers_at(upstream.port) | {"SMARTFLOW_CORS_ORIGINS": "https://app.example, http://b"})
+    g = start(providers_at(upstream.port)
+              | {"SMARTFLOW_CORS_ORIGINS": "https://app.example, http://b"})
     m = preflight(run, g, "https://app.example")
     assert m.status == 204
     assert m.get("access-control-allow-origin") == "https://app.example"
@@ -507,7 +529,8 @@ def test_cors_for_named_origins(run, start, upstream):
 
 
 def test_cors_for_any_origin(run, start):
-    g = start({"SMARTFLOW_CORS_ORIGINS": "*", "OPENAI_API_KEY": "k", "OPENAI_API_BASE": "http://127.0.0.1:9"})
+    g = start({"SMARTFLOW_CORS_ORIGINS": "*", "OPENAI_API_KEY": "k",
+               "OPENAI_API_BASE": "http://127.0.0.1:9"})
     assert preflight(run, g, "null").get("access-control-allow-origin") in ("*", "null")
 
 
@@ -535,7 +558,8 @@ def test_keep_alive_survives_a_thousand_requests(run, upstream, gateway):
 def test_an_unread_body_does_not_confuse_the_next_request(run, gateway):
     async def refused():
         c = await Client.to(gateway.port)
-        await c.send(request("POST", "/v1/nothing", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        await c.send(request("POST", "/v1/nothing",
+                             b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
                      + request("GET", "/health"))
         got = [await c.reply(), await c.reply()]
         c.close()
@@ -552,7 +576,8 @@ def test_messages_to_every_dialect_share_a_connection(run, upstream, gateway):
         got = []
         for shape in SHAPES.values():
             script = upstream.answer(http_reply(200, shape.reply, (), shape.type, "chunked"))
-            await c.send(request("POST", shape.path, shape.body, shape.fields + [("x-script", script)]))
+            await c.send(request("POST", shape.path, shape.body,
+                                 shape.fields + [("x-script", script)]))
             got.append(await c.reply())
         c.close()
         return got
@@ -576,12 +601,40 @@ def test_a_stream_arrives_as_it_is_sent(run, upstream, gateway):
             return True
 
         c = await Client.to(gateway.port)
-        await c.send(request("POST", "/v1/chat/completions", STREAM, [("x-script", upstream.script(play))]))
+        await c.send(request("POST", "/v1/chat/completions", STREAM,
+                             [("x-script", upstream.script(play))]))
         for n in range(5):
             go.put_nowait(n)
             await c.until(b'"n":%d' % n)
-        assert MESSAGES
         await c.until(b"[DONE]")
         c.close()
 
     run(step(), 20)
+
+
+# --- whose address it is ---
+
+@pytest.mark.parametrize("trusted,fields,client", [
+    (None, [("X-Forwarded-For", "203.0.113.9")], "127.0.0.1"),
+    ("10.0.0.0/8", [("X-Forwarded-For", "203.0.113.9")], "127.0.0.1"),
+    ("127.0.0.0/8", [], "127.0.0.1"),
+    ("127.0.0.0/8", [("X-Forwarded-For", "203.0.113.9")], "203.0.113.9"),
+    ("127.0.0.1, 10.0.0.0/8", [("X-Forwarded-For", "6.6.6.6, 203.0.113.9, 10.1.2.3")],
+     "203.0.113.9"),
+    ("127.0.0.1", [("X-Forwarded-For", "6.6.6.6, 203.0.113.9, 10.1.2.3")], "10.1.2.3"),
+    ("127.0.0.1", [("X-Forwarded-For", "2001:db8::1")], "2001:db8::1"),
+    ("127.0.0.1", [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "203.0.113.9")],
+     "203.0.113.9"),
+    ("127.0.0.1", [("X-Forwarded-For", "not an address")], "127.0.0.1")])
+def test_the_clients_address_comes_from_trusted_proxies_alone(run, upstream, start, trusted, fields,
+                                                              client):
+    g = start(providers_at(upstream.port) | {"SMARTFLOW_TRUSTED_PROXIES": trusted})
+    script = upstream.answer(http_reply(200, CHAT_REPLY))
+    m = run(call(g.port, "/v1/chat/completions", CHAT, script, fields))
+    assert m.status == 200
+    assert not upstream.seen[script][0].all("x-forwarded-for")
+    ident = m.get("x-smartflow-request-id")
+    assert g.err.wait_for(ident)
+    line = next(x for x in g.log() if x.get("request_id") == ident)
+    address, _, _ = line["client"].rpartition(":")
+    assert address.strip("[]") == client

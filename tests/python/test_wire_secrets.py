@@ -34,11 +34,14 @@ def assert_clean(data, where, secrets=ALL):
 def test_no_secret_in_any_log_or_reply(run, upstream, start, tmp_path):
     log = tmp_path / "gateway.log"
     g = start({
-        "SMARTFLOW_DEMO_KEY": VIRTUAL, "SMARTFLOW_ADMIN_KEY": ADMIN, "SMARTFLOW_METRICS_TOKEN": METRICS,
-        "SMARTFLOW_LOG_FILE": log, "SMARTFLOW_LOG_LEVEL": "debug", "SMARTFLOW_HEAD_TIMEOUT": "300ms",
+        "SMARTFLOW_DEMO_KEY": VIRTUAL, "SMARTFLOW_ADMIN_KEY": ADMIN,
+        "SMARTFLOW_METRICS_TOKEN": METRICS,
+        "SMARTFLOW_LOG_FILE": log, "SMARTFLOW_LOG_LEVEL": "debug",
+        "SMARTFLOW_HEAD_TIMEOUT": "300ms",
         "SMARTFLOW_FIRST_BYTE_TIMEOUT": "300ms"} | {
             f"{p}_API_KEY": PROVIDER for p in ("OPENAI", "ANTHROPIC", "GEMINI", "GROQ")} | {
-            f"{p}_API_BASE": f"http://127.0.0.1:{upstream.port}" for p in ("OPENAI", "ANTHROPIC", "GEMINI")}
+            f"{p}_API_BASE": f"http://127.0.0.1:{upstream.port}" for p in ("OPENAI", "ANTHROPIC",
+                                                                           "GEMINI")}
         | {"GROQ_API_BASE": "http://127.0.0.1:1"})
     said = [g.out.data.split(b"admin key")[0]]
 
@@ -77,11 +80,14 @@ def test_no_secret_in_any_log_or_reply(run, upstream, start, tmp_path):
         await ask("/metrics", None, key=METRICS, method="GET")
         await ask("/metrics", None, key=PROVIDER, method="GET")
         await ask("/health/readiness", None, method="GET")
-        await raw(request("GET", "/v1/models", key=VIRTUAL).replace(b"\r\n\r\n", b"\r\nbad line\r\n\r\n"))
-        await raw(request("GET", f"/v1/models?key={QUERY}", key=None).replace(b"HTTP/1.1", b"HTTP/9.9"))
+        await raw(request("GET", "/v1/models", key=VIRTUAL).replace(b"\r\n\r\n",
+                                                                    b"\r\nbad line\r\n\r\n"))
+        await raw(request("GET", f"/v1/models?key={QUERY}", key=None).replace(b"HTTP/1.1",
+                                                                              b"HTTP/9.9"))
         await raw(request("GET", "/v1/models", key=VIRTUAL)[:-2])
         c = await Client.to(g.port)
-        await c.send(request("POST", "/v1/chat/completions", CHAT, [("x-script", upstream.script(stall))],
+        await c.send(request("POST", "/v1/chat/completions", CHAT,
+                             [("x-script", upstream.script(stall))],
                              key=VIRTUAL))
         c.reset()
 

@@ -1,8 +1,9 @@
-"""TLS on both sides, client certificates on both sides, and HTTPS_PROXY. Own CA, made by openssl."""
+"""TLS and client certificates on both sides, and HTTPS_PROXY. The CA is made by openssl."""
 
 import asyncio
 import ssl
 import subprocess
+import warnings
 
 import pytest
 
@@ -20,7 +21,8 @@ def openssl(folder, *args):
 def certificate(folder, name, names, signed_by="ca"):
     (folder / f"{name}.ext").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n",
                                         encoding="ascii")
-    openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+    openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout",
             f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
     openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{signed_by}.pem", "-CAkey",
             f"{signed_by}.key", "-CAcreateserial", "-days", "2", "-out", f"{name}.pem", "-extfile",
@@ -31,10 +33,12 @@ def certificate(folder, name, names, signed_by="ca"):
 def certs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certs")
     for ca in ("ca", "other"):
-        openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                "-nodes",
                 "-keyout", f"{ca}.key", "-out", f"{ca}.pem", "-days", "2", "-subj", f"/CN={ca}")
     certificate(folder, "server", "DNS:localhost,IP:127.0.0.1")
     certificate(folder, "client", "DNS:client")
+    certificate(folder, "provider", "DNS:provider.example")
     certificate(folder, "wrongname", "DNS:elsewhere.example")
     certificate(folder, "stranger", "DNS:localhost,IP:127.0.0.1", "other")
     return folder
@@ -74,8 +78,9 @@ def secure_upstream(run, certs):
 def served(start, upstream, certs):
     """Starts a gateway that serves TLS."""
     def do(**more):
-        return start(providers_at(upstream.port) | {"SMARTFLOW_TLS_CERT": certs / "server.pem",
-                                                    "SMARTFLOW_TLS_KEY": certs / "server.key"} | more)
+        tls = {"SMARTFLOW_TLS_CERT": certs / "server.pem",
+               "SMARTFLOW_TLS_KEY": certs / "server.key"}
+        return start(providers_at(upstream.port) | tls | more)
     return do
 
 
@@ -84,7 +89,8 @@ def test_the_listener_serves_tls(run, upstream, served, certs):
     assert g.scheme == "https"
     for ask, raw, got in ((CHAT, http_reply(200, CHAT_REPLY), CHAT_REPLY),
                           (CHAT | {"stream": True}, http_reply(200, CHAT_STREAM_USAGE, (),
-                                                               "text/event-stream", "chunked"), CHAT_STREAM)):
+                                                               "text/event-stream", "chunked"),
+                                                               CHAT_STREAM)):
         m = run(exchange(g.port, request("POST", PATH, ask, [("x-script", upstream.answer(raw))]),
                          ssl=client_tls(certs)))
         assert m.status == 200 and m.complete and m.body == got
@@ -110,7 +116,9 @@ def test_old_versions_of_tls_are_refused(run, served, certs):
     g = served()
     context = client_tls(certs)
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises((ssl.SSLError, ConnectionError)):
         run(exchange(g.port, request("GET", "/health"), ssl=context))
 
@@ -186,18 +194,30 @@ def test_a_truncated_tls_stream_is_noticed(run, start, secure_upstream, certs):
     assert not m.complete or b'"error"' in m.body or m.status == 502
 
 
-def test_plain_http_at_a_tls_upstream_is_502(run, start, upstream, certs):
-    g = start(to_tls(upstream, certs))
+def test_plain_http_at_a_tls_upstream_is_502(run, start, certs):
+    async def answer(reader, writer):
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async def plain():
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        server.port = server.sockets[0].getsockname()[1]
+        return server
+
+    up = run(plain())
+    g = start(to_tls(up, certs))
     assert run(call(g.port, PATH, CHAT)).status == 502
+    up.close()
 
 
 # --- HTTPS_PROXY ---
 
 class Proxy:
-    """A CONNECT proxy; answers with `refuse` instead when that is set."""
+    """A CONNECT proxy that knows one provider; answers with `refuse` instead when that is set."""
 
-    def __init__(self, refuse=None):
-        self.asked, self.refuse = [], refuse
+    def __init__(self, port, refuse=None):
+        self.asked, self.to, self.refuse = [], port, refuse
 
     async def start(self):
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
@@ -212,8 +232,7 @@ class Proxy:
             if self.refuse:
                 await s.send(self.refuse)
                 return
-            host, _, port = m.target.rpartition(":")
-            back = Stream(*await asyncio.open_connection(host, int(port)))
+            back = Stream(*await asyncio.open_connection("127.0.0.1", self.to))
             await s.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
             await asyncio.gather(self.pump(s, back), self.pump(back, s))
         except (Ended, OSError):
@@ -232,32 +251,74 @@ class Proxy:
             b.close()
 
 
-def test_https_goes_through_the_proxy(run, start, secure_upstream, certs):
-    up, proxy = secure_upstream(), run(Proxy().start())
-    g = start(to_tls(up, certs, HTTPS_PROXY=f"http://user:p%40ss@127.0.0.1:{proxy.port}"))
+def far(certs, proxy, **more):
+    """Settings with a provider that only the proxy can reach: loopback never goes through one."""
+    return {"OPENAI_API_KEY": "k", "OPENAI_API_BASE": "https://provider.example:8443",
+            "SMARTFLOW_UPSTREAM_CA": certs / "ca.pem",
+            "HTTPS_PROXY": f"http://user:p%40ss@127.0.0.1:{proxy.port}"} | more
+
+
+@pytest.fixture
+def proxied(run, secure_upstream):
+    """An upstream and the proxy before it."""
+    up = secure_upstream(cert="provider")
+    proxies = []
+
+    def do(refuse=None):
+        proxies.append(run(Proxy(up.port, refuse).start()))
+        return up, proxies[-1]
+
+    yield do
+    for p in proxies:
+        p.server.close()
+
+
+def test_https_goes_through_the_proxy(run, start, proxied, certs):
+    up, proxy = proxied()
+    g = start(far(certs, proxy))
     for _ in range(2):
         m = run(call(g.port, PATH, CHAT, up.answer(http_reply(200, CHAT_REPLY))))
         assert m.status == 200, m
     asked = proxy.asked[0]
-    assert (asked.method, asked.target) == ("CONNECT", f"localhost:{up.port}")
+    assert (asked.method, asked.target) == ("CONNECT", "provider.example:8443")
     assert asked.get("proxy-authorization") == "Basic dXNlcjpwQHNz"
     assert "authorization" not in [n.lower() for n, _ in asked.fields]
-    proxy.server.close()
+    assert up.requests[0].get("host") == "provider.example:8443"
+    assert up.requests[0].get("proxy-authorization") is None
 
 
-def test_no_proxy_is_respected(run, start, secure_upstream, certs):
-    up, proxy = secure_upstream(), run(Proxy().start())
-    g = start(to_tls(up, certs, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", NO_PROXY="x.example,localhost"))
+def test_a_stream_through_the_proxy(run, start, proxied, certs):
+    up, proxy = proxied()
+    g = start(far(certs, proxy))
+    m = run(call(g.port, PATH, CHAT | {"stream": True}, up.answer(
+        http_reply(200, CHAT_STREAM_USAGE, (), "text/event-stream", "chunked"))))
+    assert m.body == CHAT_STREAM
+
+
+@pytest.mark.parametrize("hosts", ["provider.example", ".example", "x.test, provider.example", "*"])
+def test_no_proxy_is_respected(run, start, proxied, certs, hosts):
+    _, proxy = proxied()
+    g = start(far(certs, proxy, NO_PROXY=hosts))
+    assert run(call(g.port, PATH, CHAT)).status == 502
+    assert not proxy.asked
+
+
+def test_loopback_needs_no_proxy(run, start, secure_upstream, proxied, certs):
+    _, proxy = proxied()
+    up = secure_upstream()
+    g = start(to_tls(up, certs, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}"))
     assert run(call(g.port, PATH, CHAT, up.answer(http_reply(200, CHAT_REPLY)))).status == 200
     assert not proxy.asked
-    proxy.server.close()
 
 
-@pytest.mark.parametrize("refusal", [b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
-                                     b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"junk\r\n\r\n"])
-def test_a_proxy_that_refuses_is_502(run, start, secure_upstream, certs, refusal):
-    up, proxy = secure_upstream(), run(Proxy(refusal).start())
-    g = start(to_tls(up, certs, HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}"))
+@pytest.mark.parametrize("refusal", [
+    b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 502 Bad Gateway\r\n\r\n", b"junk\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\nbytes before TLS"],
+    ids=["407", "502", "junk", "bytes behind the head"])
+def test_a_proxy_that_refuses_is_502(run, start, proxied, certs, refusal):
+    up, proxy = proxied(refusal)
+    g = start(far(certs, proxy))
     m = run(call(g.port, PATH, CHAT))
     assert m.status == 502 and not up.requests
-    proxy.server.close()
+    assert "p@ss" not in m.body.decode() and "p%40ss" not in m.body.decode()

@@ -1,7 +1,7 @@
 """What passes through the gateway is what a direct call would carry, but for what is named here.
 
 Each endpoint is called twice with the same bytes: once straight at the upstream, once through the
-gateway. Both requests as the upstream saw them, and both replies as the client got them, are compared.
+gateway. Compared are the two requests as the upstream saw them, and the two replies.
 """
 
 import json
@@ -56,7 +56,8 @@ OWN = "x-smartflow-"  # fields of the reply that the gateway adds
 CLIENT_FIELDS = [
     ("User-Agent", "OpenAI/Python 3.54.0"), ("Accept", "application/json"),
     ("X-Stainless-Lang", "python"), ("x-stainless-retry-count", "0"),
-    ("OpenAI-Organization", "org-1"), ("OpenAI-Beta", "assistants=v2"), ("Idempotency-Key", "idem-1"),
+    ("OpenAI-Organization", "org-1"), ("OpenAI-Beta", "assistants=v2"),
+    ("Idempotency-Key", "idem-1"),
     ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ("X-Twice", "one"), ("x-twice", "two,  three"), ("X-Latin", "caf\xe9"), ("X-Empty", ""),
     ("Cookie", "session=1"), ("X-Forwarded-For", "1.2.3.4"), ("x-smartflow-tags", "a,b"),
@@ -66,7 +67,8 @@ PROVIDER_FIELDS = [
     ("x-request-id", "req_1"), ("openai-processing-ms", "12"), ("OpenAI-Version", "2020-10-01"),
     ("x-ratelimit-remaining-tokens", "1999"), ("Strict-Transport-Security", "max-age=1"),
     ("CF-Ray", "8f-FRA"), ("X-Twice", "one"), ("x-twice", "two"), ("Server", "uvicorn"),
-    ("Vary", "Origin"), ("alt-svc", 'h3=":443"'), ("access-control-expose-headers", "X-Request-ID"), ("cache-control", "no-cache"), ("Set-Cookie", "__cf_bm=1; HttpOnly"),
+    ("Vary", "Origin"), ("alt-svc", 'h3=":443"'), ("access-control-expose-headers", "X-Request-ID"),
+    ("cache-control", "no-cache"), ("Set-Cookie", "__cf_bm=1; HttpOnly"),
     ("Date", "Sat, 01 Jan 2000 00:00:00 GMT"),
 ]
 
@@ -95,7 +97,8 @@ OBJECT = b'{"id": "obj_1",  "object":"thing", "text":"\\u00e9 \xc3\xa9"}\n'
 
 # Bodies by endpoint, as `smartflow endpoints` names them; (content type, bytes). Written as no
 # serialiser would, so that a gateway which parses and writes again is found out.
-ODD = b' {"messages" :[ {"role":"user","content":"\\u0048\\/i"} ],\r\n\t"x":[1.0,1e2,-0,{"model":"gpt-9"}],"model":"%s"%s}\n'
+ODD = (b' {"messages" :[ {"role":"user","content":"\\u0048\\/i"} ],\r\n\t'
+       b'"x":[1.0,1e2,-0,{"model":"gpt-9"}],"model":"%s"%s}\n')
 
 
 def odd(model, more=b""):
@@ -162,7 +165,8 @@ def filled(path):
 
 def request_for(dialect, method, path):
     """The client's bytes, without the script."""
-    fields = CLIENT_FIELDS + ([VERSION, ("anthropic-beta", "a,b")] if dialect == "anthropic" else [])
+    fields = CLIENT_FIELDS + ([VERSION, ("anthropic-beta",
+                                         "a,b")] if dialect == "anthropic" else [])
     key = None
     if dialect == "openai":
         key = KEY
@@ -245,7 +249,8 @@ def test_any_status_passes_with_its_body(run, upstream, gateway, status):
 def test_only_the_models_name_changes(run, upstream, gateway, model, sent):
     name = upstream.answer(http_reply(200, CHAT_REPLY))
     raw = odd(model.encode())
-    m = run(exchange(gateway.port, request("POST", "/v1/chat/completions", raw, [("x-script", name)])))
+    m = run(exchange(gateway.port, request("POST", "/v1/chat/completions", raw,
+                                           [("x-script", name)])))
     assert m.status == 200 and m.body == CHAT_REPLY
     got = upstream.seen[name][0].body
     if json.loads(raw)["model"] == sent:
@@ -292,7 +297,8 @@ def streamed(run, upstream, gateway, body, stream, path="/v1/chat/completions", 
 
 
 @pytest.mark.parametrize("body", [
-    {"stream": True}, {"stream": True, "stream_options": None}, {"stream": True, "stream_options": {}},
+    {"stream": True}, {"stream": True, "stream_options": None},
+    {"stream": True, "stream_options": {}},
     {"stream": True, "stream_options": {"include_usage": False}},
     {"stream": True, "stream_options": {"include_obfuscation": False}},
     {"stream_options": {"include_usage": None}, "stream": True}], ids=json.dumps)
@@ -339,7 +345,8 @@ def test_null_usage_is_taken_out_and_nothing_else(run, upstream, gateway, sent, 
     assert m.body == got + sse("[DONE]")
 
 
-@pytest.mark.parametrize("shape", [s for s in SHAPES.values() if s.streams and "edited" not in s.name],
+@pytest.mark.parametrize("shape",
+                         [s for s in SHAPES.values() if s.streams and "edited" not in s.name],
                          ids=lambda s: s.name)
 def test_other_streams_pass_byte_for_byte(run, upstream, gateway, shape):
     seen, m = streamed(run, upstream, gateway, shape.body, shape.reply, shape.path, shape.fields)
@@ -372,8 +379,10 @@ def test_usage_reaches_the_log_where_the_client_did_not_ask(run, upstream, gatew
     ("anthropic", "/v1/messages", MESSAGES, "x-api-key", PROVIDER_KEYS["ANTHROPIC"], [VERSION]),
     ("gemini", "/v1beta/models/gemini-2.5-flash:generateContent", GEMINI, "x-goog-api-key",
      PROVIDER_KEYS["GEMINI"], [])], ids=["openai", "anthropic", "gemini"])
-@pytest.mark.parametrize("place", ["authorization", "x-api-key", "api-key", "x-goog-api-key", "query"])
-def test_the_clients_key_is_replaced(run, upstream, gateway, name, path, body, field_, value, fields,
+@pytest.mark.parametrize("place", ["authorization", "x-api-key", "api-key", "x-goog-api-key",
+                                   "query"])
+def test_the_clients_key_is_replaced(run, upstream, gateway, name, path, body, field_, value,
+                                     fields,
                                      place):
     replies = {"openai": CHAT_REPLY, "anthropic": MESSAGE_REPLY, "gemini": GEMINI_REPLY}
     script = upstream.answer(http_reply(200, replies[name]))
@@ -397,7 +406,8 @@ def test_the_clients_key_is_replaced(run, upstream, gateway, name, path, body, f
 
 
 @pytest.mark.parametrize("asked,seen", [
-    ("/chat/completions", "/v1/chat/completions"), ("/v1/v1/chat/completions", "/v1/chat/completions"),
+    ("/chat/completions", "/v1/chat/completions"), ("/v1/v1/chat/completions",
+                                                    "/v1/chat/completions"),
     ("/cursor/v1/chat/completions", "/v1/chat/completions"),
     ("/cursor/chat/completions", "/v1/chat/completions")])
 def test_base_urls_lead_to_the_same_place(run, upstream, gateway, asked, seen):
@@ -441,7 +451,8 @@ def test_a_stream_of_json_array_passes(run, upstream, gateway):
     """Gemini's stream without alt=sse is one JSON array."""
     script = upstream.answer(http_reply(200, b"[" + GEMINI_REPLY + b",\r\n" + GEMINI_REPLY + b"]",
                                         framing="chunked"))
-    m = run(call(gateway.port, "/v1beta/models/gemini-2.5-flash:streamGenerateContent", GEMINI, script))
+    m = run(call(gateway.port, "/v1beta/models/gemini-2.5-flash:streamGenerateContent", GEMINI,
+                 script))
     assert m.status == 200 and m.body == b"[" + GEMINI_REPLY + b",\r\n" + GEMINI_REPLY + b"]"
 
 

@@ -143,7 +143,8 @@ def test_a_stall_in_the_middle_is_an_error(run, upstream, hasty, name, framing):
 
 
 def test_a_stall_inside_the_head_is_an_error(run, upstream, hasty):
-    m = run(play(upstream, hasty, SHAPES["chat-json"], stalling(upstream, b"HTTP/1.1 200 OK\r\nA: ")))
+    m = run(play(upstream, hasty, SHAPES["chat-json"], stalling(upstream,
+                                                                b"HTTP/1.1 200 OK\r\nA: ")))
     assert m.status == 504
 
 
@@ -154,7 +155,8 @@ BAD_FRAMINGS = {
     "length too long": f"{HEAD}Content-Length: {len(CHAT_REPLY) + 5}\r\n\r\n",
     "two lengths": f"{HEAD}Content-Length: {len(CHAT_REPLY)}\r\nContent-Length: 3\r\n\r\n",
     "a list of lengths": f"{HEAD}Content-Length: {len(CHAT_REPLY)}, 3\r\n\r\n",
-    "length with chunked": f"{HEAD}Content-Length: {len(CHAT_REPLY)}\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "length with chunked": f"{HEAD}Content-Length: {len(CHAT_REPLY)}\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n",
     "negative length": f"{HEAD}Content-Length: -1\r\n\r\n",
     "length with a sign": f"{HEAD}Content-Length: +{len(CHAT_REPLY)}\r\n\r\n",
     "huge length": f"{HEAD}Content-Length: 99999999999999999999999\r\n\r\n",
@@ -202,7 +204,8 @@ def test_a_length_too_short_does_not_reach_the_next_caller(run, upstream, gatewa
     for _ in range(3):
         m = run(play(upstream, gateway, SHAPES["chat-json"], upstream.answer(short)))
         assert m.body == CHAT_REPLY[:4]
-        m = run(play(upstream, gateway, SHAPES["chat-json"], upstream.answer(http_reply(200, CHAT_REPLY))))
+        m = run(play(upstream, gateway, SHAPES["chat-json"],
+                     upstream.answer(http_reply(200, CHAT_REPLY))))
         assert m.body == CHAT_REPLY
 
 
@@ -238,7 +241,8 @@ def test_trailers_and_chunk_extensions_are_taken(run, upstream, gateway):
 # --- errors after 200 ---
 
 ERRORS = {
-    "chat-sse": sse({"error": {"message": "boom", "type": "server_error", "param": None, "code": None}}),
+    "chat-sse": sse({"error": {"message": "boom", "type": "server_error", "param": None,
+                               "code": None}}),
     "chat-sse-edited": b'data: {"error": {"message":"boom","code":500}}\n\n',
     "messages-sse": sse(("error", {"type": "error", "error": {"type": "overloaded_error",
                                                               "message": "Overloaded"}})),
@@ -252,7 +256,8 @@ ERRORS = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_event_passes_and_stays_the_last(run, upstream, gateway, name, framing):
     shape = SHAPES[name]
-    first = shape.reply.replace(b"\r\n", b"\n").split(b"\n\n")[0].replace(b',"usage":null', b"") + b"\n\n"
+    first = shape.reply.replace(b"\r\n", b"\n").split(b"\n\n")[0].replace(b',"usage":null',
+                                                                          b"") + b"\n\n"
     sent = http_reply(200, first + ERRORS[name], (), shape.type, framing)
     m = run(play(upstream, gateway, shape, upstream.answer(sent, "close")))
     assert m.status == 200 and m.complete and m.body == first + ERRORS[name]
@@ -291,7 +296,8 @@ def test_a_compressed_json_reply(run, upstream, gateway, framing):
     assert (line["input_tokens"], line["output_tokens"]) == (9, 2)
 
 
-@pytest.mark.parametrize("name,got", [("chat-sse", CHAT_STREAM_USAGE), ("chat-sse-edited", CHAT_STREAM)])
+@pytest.mark.parametrize("name,got", [("chat-sse", CHAT_STREAM_USAGE),
+                                      ("chat-sse-edited", CHAT_STREAM)])
 def test_a_compressed_stream(run, upstream, gateway, name, got):
     raw = http_reply(200, gzip.compress(CHAT_STREAM_USAGE), [("Content-Encoding", "gzip")],
                      "text/event-stream", "chunked")
@@ -326,7 +332,7 @@ def test_a_stream_that_cannot_be_unpacked_is_an_error(run, upstream, gateway, co
 @pytest.mark.parametrize("name", NAMES)
 def test_our_refused_credential_is_502(run, upstream, gateway, name):
     shape = SHAPES[name]
-    body = b'{"error":{"message":"Incorrect API key provided: sk-provider-secret","code":"invalid_api_key"}}'
+    body = b'{"error":{"message":"Incorrect API key: sk-provider-secret","code":"invalid_api_key"}}'
     m = run(play(upstream, gateway, shape, upstream.answer(
         http_reply(401, body, [("www-authenticate", "Bearer")]))))
     assert m.status == 502 and is_error(shape.dialect, m.json())
@@ -470,7 +476,44 @@ def test_an_event_larger_than_the_limit_is_an_error(run, upstream, gateway):
 
 def test_chunks_of_one_byte(run, upstream, gateway):
     shape = SHAPES["chat-sse-edited"]
-    raw = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-           + chunked(shape.reply, 1))
+    raw = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+           b"Transfer-Encoding: chunked\r\n\r\n" + chunked(shape.reply, 1))
     m = run(play(upstream, gateway, shape, upstream.answer(raw)))
     assert m.complete and m.body == CHAT_STREAM
+
+
+# --- replies that pass in pieces: nothing can be said any more, so the connection must break ---
+
+AUDIO = bytes(range(256)) * 12000
+SPEECH = {"model": "tts-1", "input": "x", "voice": "alloy"}
+
+
+@pytest.mark.parametrize("framing,how", [("length", "close"), ("length", "reset"),
+                                         ("chunked", "close"),
+                                         ("chunked", "reset"), ("eof", "reset")])
+@pytest.mark.parametrize("type_", ["audio/mpeg", "application/json"])
+def test_a_cut_in_a_long_reply_breaks_the_connection(run, upstream, gateway, framing, how, type_):
+    body = AUDIO if type_ == "audio/mpeg" else b'["' + b"x" * len(AUDIO) + b'"]'
+    reply = http_reply(200, body, (), type_, framing)
+    head = reply.index(b"\r\n\r\n") + 4
+
+    async def one(at):
+        script = cutter(upstream, reply, at, how)
+        m = await call(gateway.port, "/v1/audio/speech", SPEECH, script)
+        return (not m.complete and body.startswith(m.body)) or m.status == 502
+
+    assert all(run(many(one, (head, head + 1, head + 5000, len(reply) // 2, len(reply) - 1))))
+
+
+def test_a_stall_in_a_long_reply_breaks_the_connection(run, upstream, hasty):
+    reply = http_reply(200, AUDIO, (), "audio/mpeg")
+    m = run(call(hasty.port, "/v1/audio/speech", SPEECH, stalling(upstream, reply[:100000])))
+    assert m.status == 200 and not m.complete and AUDIO.startswith(m.body)
+
+
+def test_a_stored_responses_stream_that_breaks_is_noticed(run, upstream, gateway):
+    shape = SHAPES["responses-sse"]
+    reply = wire_reply(shape, "chunked")
+    m = run(call(gateway.port, "/v1/responses/resp_1?stream=true", None,
+                 cutter(upstream, reply, len(reply) - 100, "close"), method="GET"))
+    assert not m.complete or shape.failed(m.events())

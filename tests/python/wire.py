@@ -1,8 +1,8 @@
 """HTTP as bytes: a client that says exactly what it sends, and an upstream that does as it is told.
 
-Everything runs on one asyncio loop in the test's own thread. A script is a coroutine function that is
-called with the connection and the request once that has arrived; a request names its script in the
-field `x-script`, so that thousands of scripted calls share one gateway and one upstream.
+Everything runs on one asyncio loop in the test's own thread. A script is a coroutine function that
+is called with the connection and the request once that has arrived; a request names its script in
+the field `x-script`, so that thousands of scripted calls share one gateway and one upstream.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from gateway import KEY
 
+CLOSE_WAIT = 8  # of the kernel's enum of TCP states
 LIMIT = 30  # seconds that a wait may take before the test fails
 
 
@@ -178,13 +179,20 @@ class Stream:
             return str(e)
 
     async def taken(self):
-        """Returns once the peer's program has read all that was sent to it (Linux, IPv4)."""
-        here, there = self.socket.getsockname()[1], self.socket.getpeername()[1]
-        for _ in range(2000):
-            left = unread(there, here)
-            if not left:
-                return
-            await asyncio.sleep(0)
+        """Waits until the peer's program has read all that was sent to it (Linux, IPv4). False when
+        it closed its socket before, with bytes of ours unread."""
+        try:
+            here, there = self.socket.getsockname()[1], self.socket.getpeername()[1]
+            while True:
+                left = unread(there, here)
+                if left is None:
+                    state = self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+                    return state == CLOSE_WAIT  # it read all and closed; otherwise it was a reset
+                if left == 0:
+                    return True
+                await asyncio.sleep(0)
+        except OSError:
+            return False
 
 
 # --- the kernel's view of the peer's socket ---
@@ -193,7 +201,7 @@ _diag = None
 
 
 def unread(local_port, remote_port):
-    """Bytes that wait to be read by the owner of a loopback socket (sock_diag); None: no such one."""
+    """Bytes that wait for the owner of a loopback socket (sock_diag); None: there is none."""
     global _diag
     _diag = _diag or socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)
     address = socket.inet_aton("127.0.0.1") + bytes(12)
@@ -233,7 +241,8 @@ class Client(Stream):
         return await self.body(m, to_eof=True)
 
 
-def request(method, path, body=None, fields=(), key=KEY, host="127.0.0.1", type_="application/json"):
+def request(method, path, body=None, fields=(), key=KEY, host="127.0.0.1",
+            type_="application/json"):
     """A request's bytes."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
     if key:

@@ -1,0 +1,353 @@
+/* The routing stage: where a call goes, what its model is called there, and every refusal. */
+#include "route/route.h"
+
+#include "llm/exchange_test.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct made made;
+static struct upstream ups[64];
+static struct route_settings settings;
+
+/* ids: "openai groq" are configured, all others are not. */
+static void configure(const char *ids)
+{
+    struct str rest = str_of(ids);
+    const struct provider *table = provider_table(&settings.upstreams_n);
+
+    must(settings.upstreams_n <= ARRAY_LEN(ups));
+    for (unsigned i = 0; i < settings.upstreams_n; i++) {
+        secret_free(&ups[i].key);
+        ups[i] = (struct upstream){.provider = &table[i]};
+    }
+    settings.upstreams = ups;
+    settings.default_upstream = NULL;
+    settings.aliases_n = 0;
+    while (rest.n) {
+        struct str id = str_split(&rest, ' ');
+        struct upstream *u = (struct upstream *)route_upstream(&settings, id);
+        must(u);
+        u->configured = true;
+    }
+}
+
+/* "provider model", or "status code" of the refusal. */
+static struct str routed(struct exchange *x)
+{
+    static char out[512];
+    int n;
+
+    x->route_settings = &settings;
+    int r = stage_route.on_request(x);
+    if (r < 0)
+        n = snprintf(out, sizeof out, "%d " STR_FMT, x->error.status, STR_ARG(x->error.code));
+    else
+        n = snprintf(out, sizeof out, STR_FMT " " STR_FMT, STR_ARG(x->upstream->provider->id),
+            STR_ARG(x->model));
+    return str_at(out, (size_t)n);
+}
+
+static struct exchange *post(const char *target, const char *fields, const char *model)
+{
+    return made_begin(&made, "POST", target, fields, model);
+}
+
+static struct str chat(const char *model)
+{
+    return routed(post("/v1/chat/completions", "", model));
+}
+
+static void test_names(void)
+{
+    configure("openai groq gemini anthropic openrouter");
+    CHECK_STR(chat("gpt-4o"), STR("openai gpt-4o"));
+    CHECK_STR(chat("openai/gpt-4o"), STR("openai gpt-4o"));
+    CHECK_STR(chat("groq/gpt-oss-120b"), STR("groq gpt-oss-120b"));
+    CHECK_STR(chat("openrouter/openai/gpt-4o"), STR("openrouter openai/gpt-4o"));
+    CHECK_STR(chat("gemini-2.5-pro"), STR("gemini gemini-2.5-pro"));
+    CHECK_STR(
+        routed(post("/v1/messages", "", "claude-sonnet-4-6")), STR("anthropic claude-sonnet-4-6"));
+}
+
+static void test_header(void)
+{
+    const char * or = "x-smartflow-provider: openrouter\r\n";
+
+    configure("openai groq openrouter");
+    CHECK_STR(routed(post("/v1/chat/completions", "x-smartflow-provider: groq\r\n", "my-model")),
+        STR("groq my-model"));
+    CHECK_STR(routed(post("/v1/chat/completions", "x-smartflow-provider: groq\r\n", "groq/x")),
+        STR("groq x"));
+    /* another's prefix is part of the name there */
+    CHECK_STR(
+        routed(post("/v1/chat/completions", or, "openai/gpt-4o")), STR("openrouter openai/gpt-4o"));
+    CHECK_STR(routed(post("/v1/chat/completions", or, "gpt-4o")), STR("openrouter gpt-4o"));
+    CHECK_STR(routed(post("/v1/chat/completions", "x-smartflow-provider: nobody\r\n", "gpt-4o")),
+        STR("400 unknown_provider"));
+    CHECK_STR(made.x.error.param, STR("x-smartflow-provider"));
+    CHECK_STR(routed(post("/v1/chat/completions", "x-smartflow-provider: xai\r\n", "gpt-4o")),
+        STR("503 provider_not_configured"));
+}
+
+static void test_aliases(void)
+{
+    static const struct route_alias aliases[] = {{STR_INIT("fast"), STR_INIT("groq/llama-x")},
+        {STR_INIT("gpt-4o"), STR_INIT("gpt-4.1")}, {STR_INIT("loop"), STR_INIT("loop")},
+        {STR_INIT("long"), STR_INIT("claude-opus-4-6[1m]")}};
+
+    configure("openai groq anthropic");
+    settings.aliases = aliases;
+    settings.aliases_n = ARRAY_LEN(aliases);
+    CHECK_STR(chat("fast"), STR("groq llama-x"));
+    CHECK_STR(chat("gpt-4o"), STR("openai gpt-4.1"));
+    CHECK_STR(chat("loop"), STR("404 model_not_found"));
+    CHECK_STR(routed(post("/v1/messages", "", "long")), STR("anthropic claude-opus-4-6"));
+}
+
+static void test_long_context_mark(void)
+{
+    configure("openai anthropic");
+    CHECK_STR(
+        routed(post("/v1/messages", "", "claude-opus-4-6[1m]")), STR("anthropic claude-opus-4-6"));
+    CHECK_STR(routed(post("/cursor/v1/messages", "", "anthropic/claude-x[1m]")),
+        STR("anthropic claude-x"));
+    CHECK_STR(chat("gpt-4o[1m]"), STR("openai gpt-4o[1m]"));
+}
+
+static void test_not_found(void)
+{
+    configure("openai");
+    CHECK_STR(chat("gpt4o"), STR("404 model_not_found"));
+    CHECK(str_find(made.x.error.hint, STR("'gpt-4o'")) > 0);
+    CHECK_STR(made.x.error.param, STR("model"));
+    CHECK_STR(chat("zzzzzzzzzzzzzzzz"), STR("404 model_not_found"));
+    CHECK(str_find(made.x.error.hint, STR("provider/model")) > 0);
+    settings.default_upstream = route_upstream(&settings, STR("openai"));
+    CHECK_STR(chat("zzzzzzzzzzzzzzzz"), STR("openai zzzzzzzzzzzzzzzz"));
+}
+
+static void test_not_configured(void)
+{
+    configure("openai");
+    CHECK_STR(routed(post("/v1/messages", "", "claude-x")), STR("503 provider_not_configured"));
+    CHECK(str_find(made.x.error.hint, STR("ANTHROPIC_API_KEY")) > 0);
+    CHECK(made.x.error.no_retry);
+    CHECK_STR(chat("azure/x"), STR("503 provider_not_configured"));
+    CHECK(str_find(made.x.error.hint, STR("AZURE_API_BASE")) > 0);
+    CHECK_STR(chat("ollama/x"), STR("503 provider_not_configured"));
+    CHECK(str_find(made.x.error.hint, STR("OLLAMA_BASE_URL")) > 0);
+}
+
+static void test_demo(void)
+{
+    configure("demo openai");
+    CHECK_STR(routed(post("/v1/messages", "", "claude-sonnet-4-6")), STR("demo claude-sonnet-4-6"));
+    CHECK(made.x.facts != NULL); /* priced as what was asked for */
+    CHECK_STR(chat("gpt-4o"), STR("openai gpt-4o"));
+    CHECK_STR(chat("nothing"), STR("404 model_not_found"));
+}
+
+static void test_wrong_dialect(void)
+{
+    configure("openai anthropic gemini replicate");
+    CHECK_STR(chat("claude-sonnet-4-6"), STR("400 unsupported_dialect"));
+    CHECK(str_find(made.x.error.hint, STR("/v1/messages")) > 0);
+    CHECK_STR(routed(post("/v1/messages", "", "gpt-4o")), STR("400 unsupported_dialect"));
+    CHECK(str_find(made.x.error.hint, STR("/v1/chat/completions")) > 0);
+    CHECK_STR(routed(post("/v1/responses", "", "gemini-2.5-pro")), STR("400 unsupported_dialect"));
+    CHECK_STR(chat("replicate/x"), STR("400 unsupported_dialect"));
+}
+
+static void test_azure_door(void)
+{
+    const char *dep = "/azure/openai/deployments/dep/chat/completions";
+
+    configure("openai azure groq");
+    CHECK_STR(routed(post(dep, "", NULL)), STR("azure dep"));
+    CHECK_STR(routed(post("/openai/v1/chat/completions", "", "gpt-4o")), STR("azure gpt-4o"));
+    CHECK_STR(routed(post("/openai/v1/chat/completions", "", "groq/x")), STR("groq x"));
+    configure("openai");
+    CHECK_STR(routed(post("/azure/openai/deployments/gpt-4o/chat/completions", "", NULL)),
+        STR("openai gpt-4o"));
+}
+
+static void test_without_model(void)
+{
+    configure("openai groq");
+    CHECK_STR(routed(made_begin(&made, "GET", "/v1/files", "", NULL)), STR("openai "));
+    configure("groq");
+    CHECK_STR(routed(made_begin(&made, "GET", "/v1/files", "", NULL)), STR("groq "));
+    configure("groq xai");
+    CHECK_STR(routed(made_begin(&made, "GET", "/v1/files", "", NULL)),
+        STR("503 provider_not_configured"));
+    CHECK_STR(routed(made_begin(&made, "GET", "/v1/models", "", NULL)), STR("xai "));
+    configure("anthropic gemini");
+    CHECK_STR(
+        routed(made_begin(&made, "GET", "/anthropic/v1/models", "", NULL)), STR("anthropic "));
+    CHECK_STR(routed(made_begin(&made, "GET", "/v1beta/models", "", NULL)), STR("gemini "));
+}
+
+/* --- allow-lists --- */
+
+static struct virtual_key key;
+
+static struct exchange *limited(struct exchange *x)
+{
+    x->key = &key;
+    return x;
+}
+
+static void limit(
+    const struct str *models, unsigned models_n, const struct str *providers, unsigned providers_n)
+{
+    key = (struct virtual_key){.model_allowlist = models,
+        .model_allowlist_n = models_n,
+        .provider_allowlist = providers,
+        .provider_allowlist_n = providers_n,
+        .is_active = true};
+}
+
+static struct str chat_limited(const char *model)
+{
+    return routed(limited(post("/v1/chat/completions", "", model)));
+}
+
+static void test_model_list(void)
+{
+    static const struct route_alias aliases[] = {
+        {STR_INIT("fast"), STR_INIT("groq/llama-x")}, {STR_INIT("sneaky"), STR_INIT("gpt-5-pro")}};
+    const struct str models[] = {STR("gpt-4o"), STR("claude-sonnet-*"), STR("fast")};
+
+    configure("openai groq anthropic");
+    settings.aliases = aliases;
+    settings.aliases_n = ARRAY_LEN(aliases);
+    limit(models, 3, NULL, 0);
+    CHECK_STR(chat_limited("gpt-4o"), STR("openai gpt-4o"));
+    CHECK_STR(chat_limited("openai/gpt-4o"), STR("openai gpt-4o"));
+    CHECK_STR(chat_limited("fast"), STR("groq llama-x"));
+    CHECK_STR(chat_limited("groq/llama-x"), STR("403 not_allowed"));
+    CHECK_STR(chat_limited("sneaky"), STR("403 not_allowed"));
+    CHECK_STR(chat_limited("gpt-5-pro"), STR("403 not_allowed"));
+    CHECK_STR(chat_limited("gpt-4o-mini"), STR("403 not_allowed"));
+    CHECK_STR(routed(limited(post("/v1/messages", "", "claude-sonnet-4-6[1m]"))),
+        STR("anthropic claude-sonnet-4-6"));
+    CHECK_STR(
+        routed(limited(post("/v1/messages", "", "claude-opus-4-6[1m]"))), STR("403 not_allowed"));
+    CHECK_STR(made.x.error.param, STR("model"));
+}
+
+/* Calls that run a model without naming one where the gateway looks. */
+static void test_unnamed_models(void)
+{
+    static const char *const refused[] = {"/v1/responses", "/v1/moderations",
+        "/v1/images/generations", "/v1/images/edits", "/v1/images/variations", "/v1/batches",
+        "/v1/responses/compact", "/v1/messages/batches", "/v1/realtime/client_secrets",
+        "/v1/realtime/calls"};
+    static const char *const fine[] = {"/v1/files", "/v1/responses/r/cancel",
+        "/v1/batches/b/cancel", "/v1/conversations", "/v1/uploads"};
+    const struct str models[] = {STR("gpt-4o")};
+
+    configure("openai anthropic");
+    limit(models, 1, NULL, 0);
+    for (unsigned i = 0; i < ARRAY_LEN(refused); i++) {
+        struct str got = routed(limited(post(refused[i], "", NULL)));
+        if (!str_eq(got, STR("403 not_allowed")))
+            tap_fail(__FILE__, __LINE__, "%s: " STR_FMT, refused[i], STR_ARG(got));
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(fine); i++)
+        CHECK_STR(routed(limited(post(fine[i], "", NULL))), STR("openai "));
+    CHECK_STR(routed(limited(post("/v1/responses", "", "gpt-4o"))), STR("openai gpt-4o"));
+    CHECK_STR(routed(limited(made_begin(&made, "GET", "/v1/batches", "", NULL))), STR("openai "));
+    CHECK_STR(routed(limited(made_begin(&made, "GET", "/v1/realtime", "", NULL))),
+        STR("403 not_allowed"));
+    limit(NULL, 0, NULL, 0);
+    CHECK_STR(routed(limited(post("/v1/batches", "", NULL))), STR("openai "));
+    CHECK_STR(routed(limited(post("/v1/moderations", "", NULL))), STR("openai "));
+}
+
+static void test_provider_list(void)
+{
+    const struct str providers[] = {STR("groq")};
+
+    configure("openai groq demo");
+    limit(NULL, 0, providers, 1);
+    CHECK_STR(chat_limited("groq/llama"), STR("groq llama"));
+    CHECK_STR(chat_limited("gpt-4o"), STR("403 not_allowed"));
+    CHECK_STR(routed(limited(
+                  post("/v1/chat/completions", "x-smartflow-provider: openai\r\n", "llama-x"))),
+        STR("403 not_allowed"));
+    CHECK_STR(chat_limited("grok-4"), STR("403 not_allowed"));
+    CHECK_STR(routed(limited(made_begin(&made, "GET", "/v1/models", "", NULL))), STR("groq "));
+    CHECK_STR(
+        routed(limited(made_begin(&made, "GET", "/v1/files", "", NULL))), STR("403 not_allowed"));
+}
+
+/* --- a caller's own credential --- */
+
+static void test_own_credential(void)
+{
+    configure("openai ollama vllm");
+    struct exchange *x = post("/v1/chat/completions", "", "gpt-4o");
+    x->caller_credential = STR("sk-own");
+    CHECK_STR(routed(x), STR("openai gpt-4o"));
+    x = post("/v1/chat/completions", "", "ollama/llama3");
+    x->caller_credential = STR("anything");
+    CHECK_STR(routed(x), STR("401 invalid_api_key"));
+    struct upstream *vllm = (struct upstream *)route_upstream(&settings, STR("vllm"));
+    x = post("/v1/chat/completions", "", "vllm/m");
+    x->caller_credential = STR("sk-own");
+    CHECK_STR(routed(x), STR("401 invalid_api_key"));
+    must(secret_set(&vllm->key, STR("k")) == 0);
+    x = post("/v1/chat/completions", "", "vllm/m");
+    x->caller_credential = STR("sk-own");
+    CHECK_STR(routed(x), STR("vllm m"));
+}
+
+/* --- ids that a provider made --- */
+
+static void test_owners(void)
+{
+    char dir[] = "/tmp/sf-route-XXXXXX", path[64], err[128];
+
+    CHECK(mkdtemp(dir) != NULL);
+    CHECK_EQ(affinity_open(dir, err, sizeof err), 0);
+    affinity_put(STR("resp_1"), STR("groq"));
+    affinity_put(STR("file-1"), STR("xai"));
+    configure("openai groq");
+    CHECK_STR(routed(made_begin(&made, "GET", "/v1/responses/resp_1", "", NULL)), STR("groq "));
+    CHECK_STR(routed(made_begin(&made, "GET", "/v1/responses/resp_2", "", NULL)), STR("openai "));
+    /* an owner that is no longer configured */
+    CHECK_STR(routed(made_begin(&made, "GET", "/v1/files/file-1", "", NULL)), STR("openai "));
+    struct exchange *x = post("/v1/responses", "", "gpt-4o");
+    x->body = STR("{\"previous_response_id\":\"resp_1\"}");
+    x->spans[BODY_PREVIOUS_RESPONSE] =
+        (struct json_span){.type = JSON_STRING, .value = 24, .end = 32};
+    CHECK_STR(routed(x), STR("groq gpt-4o"));
+    affinity_close();
+    snprintf(path, sizeof path, "%s/affinity.log", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
+int main(void)
+{
+    TAP_RUN(test_names);
+    TAP_RUN(test_header);
+    TAP_RUN(test_aliases);
+    TAP_RUN(test_long_context_mark);
+    TAP_RUN(test_not_found);
+    TAP_RUN(test_not_configured);
+    TAP_RUN(test_demo);
+    TAP_RUN(test_wrong_dialect);
+    TAP_RUN(test_azure_door);
+    TAP_RUN(test_without_model);
+    TAP_RUN(test_model_list);
+    TAP_RUN(test_unnamed_models);
+    TAP_RUN(test_provider_list);
+    TAP_RUN(test_own_credential);
+    TAP_RUN(test_owners);
+    made_end(&made);
+    configure("");
+    return tap_done();
+}
