@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 extern char **environ;
 
@@ -73,19 +72,6 @@ static struct config *load(const char *path)
     return c;
 }
 
-static void set_log(const struct config *c)
-{
-    static const char *const levels[] = {"debug", "info", "warn", "error"};
-
-    for (unsigned i = 0; i < 4; i++)
-        if (str_ieq(c->log_level, str_of(levels[i])))
-            log_set_level((enum log_level)i);
-    log_pretty(str_ieq(c->log_format, STR("pretty")) ||
-               (!c->log_format.n && !c->log_file && isatty(STDERR_FILENO)));
-    if (c->log_file && log_open(c->log_file) < 0)
-        fprintf(stderr, "smartflow: cannot write the log file %s\n", c->log_file);
-}
-
 static int serve(int argc, char **argv)
 {
     struct options o;
@@ -95,7 +81,6 @@ static int serve(int argc, char **argv)
     struct config *c = load(o.config);
     if (!c)
         return 1;
-    set_log(c);
     return gateway_serve(c, o.config);
 }
 

@@ -173,6 +173,8 @@ bool has_folded(struct str s, struct str lower); /* lower, letter case of s igno
 /* prompt.c and its dialects: what the request says */
 void prompt_read(struct demo_call *c);
 void prompt_free(struct prompt *p);
+/* The member a, else b: Google's JSON takes the names of fields in both of its spellings. */
+struct str first_of(struct str object, struct str a, struct str b);
 void prompt_text(struct prompt *p, struct str literal, bool last_user);
 void prompt_openai_chat(struct demo_call *c);
 void prompt_openai_responses(struct demo_call *c);

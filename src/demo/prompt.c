@@ -23,7 +23,7 @@ void prompt_text(struct prompt *p, struct str literal, bool last_user)
 
 /* --- tools --- */
 
-static struct str first_of(struct str object, struct str a, struct str b)
+struct str first_of(struct str object, struct str a, struct str b)
 {
     struct str v = json_find(object, a);
     return v.p ? v : json_find(object, b);
@@ -39,7 +39,7 @@ bool tool_read(struct str item, struct demo_tool *out)
     out->name = unquoted(json_find(inner, STR("name")));
     out->schema = first_of(inner, STR("parameters"), STR("input_schema"));
     if (!out->schema.p)
-        out->schema = json_find(inner, STR("parametersJsonSchema"));
+        out->schema = first_of(inner, STR("parametersJsonSchema"), STR("parameters_json_schema"));
     return out->name.n > 0;
 }
 

@@ -185,12 +185,12 @@ static void gemini_part(struct prompt *p, struct str part, bool last_user)
     struct str text = json_find(part, STR("text"));
     if (text.p)
         prompt_text(p, text, last_user);
-    struct str result = json_find(part, STR("functionResponse"));
+    struct str result = first_of(part, STR("functionResponse"), STR("function_response"));
     if (last_user && result.p)
         keep_result(p, json_find(result, STR("response")));
-    struct str blob = json_find(part, STR("inlineData"));
-    blob = blob.p ? blob : json_find(part, STR("fileData"));
-    struct str type = unquoted(json_find(blob, STR("mimeType")));
+    struct str blob = first_of(part, STR("inlineData"), STR("inline_data"));
+    blob = blob.p ? blob : first_of(part, STR("fileData"), STR("file_data"));
+    struct str type = unquoted(first_of(blob, STR("mimeType"), STR("mime_type")));
     if (!last_user || !blob.p)
         return;
     p->images += str_starts(type, STR("image/"));
@@ -220,8 +220,9 @@ static void gemini_config(struct demo_call *c)
     p->schema = json_find(config, STR("responseSchema"));
     if (!p->schema.p)
         p->schema = json_find(config, STR("responseJsonSchema"));
-    p->thinking =
-        json_type_of(json_find(config, STR("thinkingConfig.includeThoughts"))) == JSON_TRUE;
+    struct str thinking = first_of(config, STR("thinkingConfig"), STR("thinking_config"));
+    p->thinking = json_type_of(first_of(
+                      thinking, STR("includeThoughts"), STR("include_thoughts"))) == JSON_TRUE;
 
     struct str calling = json_find(field(c, F_TOOL_CONFIG), STR("functionCallingConfig"));
     struct str mode = json_find(calling, STR("mode"));

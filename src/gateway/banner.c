@@ -9,6 +9,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+void serve_set_log(const struct config *c)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(levels); i++)
+        if (str_ieq(c->log_level, str_of(levels[i])))
+            log_set_level((enum log_level)i);
+    log_pretty(str_ieq(c->log_format, STR("pretty")) ||
+               (!c->log_format.n && !c->log_file && isatty(STDERR_FILENO)));
+    if (log_open(c->log_file) < 0)
+        log_msg(LOG_ERROR, "cannot write the log file %s", c->log_file);
+}
+
 int serve_data_dir(const struct config *c)
 {
     if (mkdir(c->data_dir.p, 0700) == 0 || errno == EEXIST)
@@ -61,6 +74,8 @@ static bool admin_key_file(struct config *c)
     return true;
 }
 
+static bool made_demo_key;
+
 static void adopt_demo(struct config *c, const struct config *was, uint16_t port)
 {
     const struct upstream *const_u = route_upstream(&c->route, STR("demo"));
@@ -79,6 +94,7 @@ static void adopt_demo(struct config *c, const struct config *was, uint16_t port
         secret_set(&c->demo_key, secret_reveal(&was->demo_key));
     else
         make_secret("sk-sf-", &c->demo_key);
+    made_demo_key = true;
     struct virtual_key k = {.name = STR("demo"), .is_active = true};
     vkey_set_add(c->keys.set, &k, secret_reveal(&c->demo_key));
 }
@@ -113,19 +129,16 @@ void serve_adopt(struct config *c, const struct config *was, const uint16_t *por
 
 static void print_curl(const struct config *c, const char *base)
 {
-    struct str key = secret_reveal(&c->demo_key);
+    struct str key = made_demo_key ? secret_reveal(&c->demo_key) : STR("$SMARTFLOW_DEMO_KEY");
 
     printf("\nTry it:\n\n"
-           "  curl %s/v1/chat/completions -H 'Authorization: Bearer " STR_FMT "' \\\n"
-           "    -H 'Content-Type: application/json' \\\n"
-           "    -d '{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":"
-           "\"Hello\"}]}'\n\n"
-           "  curl -N %s/v1/messages -H 'x-api-key: " STR_FMT "' "
-           "-H 'anthropic-version: 2023-06-01' \\\n"
-           "    -H 'Content-Type: application/json' \\\n"
-           "    -d '{\"model\":\"claude-sonnet-4-6\",\"max_tokens\":64,\"stream\":true,"
-           "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
-           "  curl %s/v1/models -H 'Authorization: Bearer " STR_FMT "'\n\n",
+           "curl %s/v1/chat/completions -H \"Authorization: Bearer " STR_FMT "\" --json "
+           "'{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"user\",\"content\":"
+           "\"Hello\"}]}'\n"
+           "curl -N %s/v1/messages -H \"x-api-key: " STR_FMT "\" --json "
+           "'{\"model\":\"claude-sonnet-4-6\",\"max_tokens\":64,\"stream\":true,\"messages\":"
+           "[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n"
+           "curl %s/v1/models -H \"Authorization: Bearer " STR_FMT "\"\n\n",
         base, STR_ARG(key), base, STR_ARG(key), base, STR_ARG(key));
 }
 
@@ -165,6 +178,6 @@ void serve_banner(const struct config *c, const uint16_t *ports, bool tls)
         print_curl(c, base);
     }
     fflush(stdout);
-    if (secret_is_set(&c->demo_key))
-        log_msg(LOG_WARN, "a demo key exists: anyone who has it can spend");
+    if (secret_is_set(&c->demo_key) && !made_demo_key)
+        log_msg(LOG_WARN, "a demo key exists: whoever has it can spend on every provider here");
 }

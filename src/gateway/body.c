@@ -276,10 +276,13 @@ static int read_json(struct exchange *x)
     return 0;
 }
 
+/* Azure's clients name a deployment instead. */
 static int model_from_query(struct exchange *x)
 {
     struct str model = http_query_get(x->rq->head.query, STR("model"));
 
+    if (!model.n && str_eq(x->match.door, STR("azure")))
+        model = http_query_get(x->rq->head.query, STR("deployment"));
     if (model.n)
         x->match.model = model;
     return 0;

@@ -36,7 +36,6 @@ struct worker {
     struct loop *loop;
     struct config *config; /* for its start; a reference, so that a reload cannot take it away */
     struct http_server *servers[SERVICES];
-    unsigned open; /* servers that still have connections */
     int start_error;
 };
 
@@ -49,6 +48,7 @@ struct program {
     uint16_t ports[SERVICES];
     unsigned draining;  /* signals seen */
     unsigned undrained; /* threads that still have calls; the first thread counts */
+    enum service drain_service; /* what is being drained */
     struct timer drain_limit;
     pthread_barrier_t ended; /* all loops have ended; then: nothing posts to them any more */
     int fds[SERVICES][64];   /* listeners, made before any thread runs */
@@ -202,13 +202,22 @@ static void stop_all(void)
         loop_post(program.workers[i].loop, stop_loop, NULL);
 }
 
-/* On the first thread. No loop ends before all threads are drained: the first one has the signals
- * and the drain's time-out, and the demo provider of any may still be needed by the calls of
- * another. */
+/* The order of the end: the proxies of all threads, then the management servers, which until then
+ * say that we are draining, then the loops. No loop ends before all threads are through: the first
+ * one has the signals and the time-out, and the demo provider of any may still be needed by the
+ * calls of another. */
+static void drain_service(struct program *p, enum service service);
+
+/* On the first thread. */
 static void worker_drained(void *arg)
 {
-    (void)arg;
-    if (--program.undrained == 0)
+    struct program *p = arg;
+
+    if (--p->undrained > 0)
+        return;
+    if (p->drain_service == SERVICE_PROXY)
+        drain_service(p, SERVICE_MANAGEMENT);
+    else
         stop_all();
 }
 
@@ -216,21 +225,26 @@ static void server_drained(void *ctx)
 {
     struct worker *w = ctx;
 
-    if (--w->open == 0)
-        loop_post(program.workers[0].loop, worker_drained, NULL);
+    loop_post(w->program->workers[0].loop, worker_drained, w->program);
 }
 
 static void drain_worker(void *arg)
 {
     struct worker *w = arg;
+    struct http_server *s = w->servers[w->program->drain_service];
 
-    w->open = 1;
-    for (int s = 0; s < SERVICE_DEMO; s++)
-        w->open += w->servers[s] != NULL;
-    for (int s = 0; s < SERVICE_DEMO; s++)
-        if (w->servers[s])
-            http_server_drain(w->servers[s], server_drained, w);
-    server_drained(w);
+    if (s)
+        http_server_drain(s, server_drained, w);
+    else
+        server_drained(w);
+}
+
+static void drain_service(struct program *p, enum service service)
+{
+    p->drain_service = service;
+    p->undrained = p->workers_n;
+    for (unsigned i = 0; i < p->workers_n; i++)
+        loop_post(p->workers[i].loop, drain_worker, &p->workers[i]);
 }
 
 static void drain_over(struct timer *t)
@@ -246,9 +260,7 @@ static void begin_drain(struct program *p)
     admin_set_draining(true);
     timer_init(&p->drain_limit, drain_over);
     timer_set(&p->drain_limit, clock_now() + p->config->drain_timeout);
-    p->undrained = p->workers_n;
-    for (unsigned i = 0; i < p->workers_n; i++)
-        loop_post(p->workers[i].loop, drain_worker, &p->workers[i]);
+    drain_service(p, SERVICE_PROXY);
 }
 
 /* --- reload --- */
@@ -292,7 +304,7 @@ static void reload(struct program *p)
     serve_adopt(c, p->config, p->ports);
     config_unref(p->config);
     p->config = c;
-    log_open(c->log_file);
+    serve_set_log(c);
     for (unsigned i = 0; i < p->workers_n; i++)
         loop_post(p->workers[i].loop, take_config, config_ref(c));
     log_msg(LOG_INFO, "configuration reloaded");
@@ -427,13 +439,27 @@ static int run(struct program *p)
     return p->workers[0].start_error ? 1 : 0;
 }
 
+/* The token tables that the build made stand beside the program. */
+static void set_share(const struct config *c)
+{
+    char path[4096 + 8];
+    ssize_t n = readlink("/proc/self/exe", path, 4096);
+
+    while (n > 0 && path[n - 1] != '/')
+        n--;
+    if (n > 0)
+        memcpy(path + n, "share", 6);
+    if (c->share_dir || n > 0)
+        tokens_set_share(c->share_dir ? c->share_dir : path);
+}
+
 int gateway_serve(struct config *first, const char *config_path)
 {
+    serve_set_log(first);
+    first->demo = serve_wants_demo(first);
     program.config = first;
     program.config_path = config_path;
-    first->demo = serve_wants_demo(first);
     prepare_process(first);
-    if (first->share_dir)
-        tokens_set_share(first->share_dir);
+    set_share(first);
     return run(&program);
 }

@@ -9,6 +9,8 @@
 
 enum service { SERVICE_PROXY, SERVICE_MANAGEMENT, SERVICE_DEMO, SERVICES };
 
+/* Level, form and file of the log; at start and at every reload. */
+void serve_set_log(const struct config *c);
 /* Makes the data folder (0700); 0 or -errno, logged. */
 int serve_data_dir(const struct config *c);
 /* Fills what a snapshot takes from the running program: the demo's address and key, the admin key

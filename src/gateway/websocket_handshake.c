@@ -112,14 +112,32 @@ int ws_check_upstream(struct exchange *x, const struct http_head *h)
 
 /* --- the model in the query --- */
 
-/* Whether a parameter's name is "model", however it is written. */
-static bool names_model(struct str param)
+/* What else names the model where Azure or its client is at one end. */
+static bool takes_deployment(const struct exchange *x)
 {
-    char name[16];
+    return str_eq(x->match.door, STR("azure")) ||
+           (x->upstream && str_eq(x->upstream->provider->id, STR("azure")));
+}
+
+/* Whether a parameter names the model, however its own name is written. */
+static bool names_model(const struct exchange *x, struct str param)
+{
+    char name[32];
     struct str raw = str_split(&param, '=');
     ptrdiff_t n = raw.n <= sizeof name ? http_percent_decode(raw, name) : -1;
+    struct str plain = str_at(name, n > 0 ? (size_t)n : 0);
 
-    return n > 0 && str_eq(str_at(name, (size_t)n), STR("model"));
+    return str_eq(plain, STR("model")) || (str_eq(plain, STR("deployment")) && takes_deployment(x));
+}
+
+/* Azure's older paths want the name that its client used; everyone else wants "model". */
+static struct str model_parameter(const struct exchange *x)
+{
+    bool asked = http_query_get(x->rq->head.query, STR("deployment")).n > 0;
+
+    return asked && x->upstream && str_eq(x->upstream->provider->id, STR("azure"))
+               ? STR("deployment=")
+               : STR("model=");
 }
 
 static void put_encoded(struct buf *out, struct str s)
@@ -141,12 +159,12 @@ int ws_query_model(struct exchange *x)
     struct str query = x->rq->head.query;
 
     if (x->model.n) {
-        buf_addstr(out, STR("model="));
+        buf_addstr(out, model_parameter(x));
         put_encoded(out, x->model);
     }
     while (query.p && query.n) {
         struct str param = str_split(&query, '&');
-        if (!param.n || names_model(param))
+        if (!param.n || names_model(x, param))
             continue;
         if (out->n)
             buf_addc(out, '&');

@@ -378,6 +378,34 @@ static void test_model_in_the_query(void)
     }
 }
 
+static void test_deployment_in_the_query(void)
+{
+    static const struct str head = HANDSHAKE(
+        "/azure/openai/realtime?api-version=1&deployment=mine&%64eployment=y&model=z", "");
+    static const struct {
+        const char *door, *provider, *query;
+    } cases[] = {
+        {"azure", "azure", "deployment=m&api-version=1"},
+        {"azure", "openai", "model=m&api-version=1"},
+        {"", "azure", "deployment=m&api-version=1"},
+        {"", "openai", "model=m&api-version=1&deployment=mine&%64eployment=y"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct upstream up = {.provider = provider_by_id(str_of(cases[i].provider))};
+        struct fixture f;
+        begin(&f, KIND_REALTIME_WS, head);
+        f.x.match.door = str_of(cases[i].door);
+        f.x.upstream = &up;
+        f.x.model = STR("m");
+        int r = ws_query_model(&f.x);
+        bool same = str_eq(f.rq.head.query, str_of(cases[i].query));
+        end(&f);
+        CHECK_EQ(r, 0);
+        CHECK(same);
+    }
+}
+
 int main(void)
 {
     TAP_RUN(test_messages_however_cut);
@@ -391,5 +419,6 @@ int main(void)
     TAP_RUN(test_subprotocols);
     TAP_RUN(test_upstream_handshake);
     TAP_RUN(test_model_in_the_query);
+    TAP_RUN(test_deployment_in_the_query);
     return tap_done();
 }

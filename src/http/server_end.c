@@ -42,7 +42,8 @@ void conn_linger(struct http_conn *c)
 void conn_linger_read(struct http_conn *c)
 {
     while (io_is_ready(&c->stream.io, IO_READ)) {
-        ssize_t n = recv(c->stream.io.fd, NULL, 64 * KIB, MSG_TRUNC);
+        char discard[1024];
+        ssize_t n = recv(c->stream.io.fd, discard, sizeof(discard), 0);
         if (n < 0 && errno == EAGAIN) {
             io_not_ready(&c->stream.io, IO_READ);
             return;
@@ -61,11 +62,26 @@ static struct str refusal_fields(int status)
                          : STR("content-type: application/json\r\n");
 }
 
+/* The path of a head that could not be parsed, as far as its request line is there: it says in which
+ * dialect the refusal has to be. */
+static struct str path_of_line(struct str bytes)
+{
+    ptrdiff_t end = str_chr(bytes, '\r');
+    struct str line = end < 0 ? bytes : str_to(bytes, (size_t)end);
+    ptrdiff_t space = str_chr(line, ' ');
+    if (space <= 0)
+        return STR_NONE;
+    struct str target = str_from(line, (size_t)space + 1);
+    struct str path = str_split(&target, ' ');
+    ptrdiff_t query = str_chr(path, '?');
+    return query < 0 ? path : str_to(path, (size_t)query);
+}
+
 static void refusal_render(struct http_conn *c, struct buf *body, int status, const char *why)
 {
     const struct http_handler *h = &c->server->handler;
-    /* Before a whole head was parsed, rq.head is half filled: only a busy connection has a path. */
-    struct str path = c->state == CONN_BUSY ? c->rq.head.path : STR_NONE;
+    /* Before a whole head was parsed, rq.head is half filled. */
+    struct str path = c->state == CONN_BUSY ? c->rq.head.path : path_of_line(input_view(&c->in));
     if (h->render_error != NULL)
         h->render_error(body, status, path, why, h->ctx);
     else

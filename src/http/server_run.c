@@ -36,9 +36,8 @@ static void reply_complete(struct http_conn *c)
     struct http_request *rq = &c->rq;
     if (c->reply.ended || c->gone || c->reset)
         return;
-    if (c->reply.begun) {
-        if (http_reply_end(rq, STR_NONE) < 0)
-            c->reset = true;
+    if (c->reply.begun) { /* left unfinished: a clean end would look like a whole reply */
+        c->reset = true;
         return;
     }
     struct buf body;

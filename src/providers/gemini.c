@@ -10,6 +10,7 @@ int gemini_target(
         return 0;
     }
     buf_addstr(out, u->base_path);
+    buf_addstr(out, face->prefix);
     buf_addc(out, '/');
     buf_addstr(out, x->match.version.n ? x->match.version : STR("v1beta"));
     buf_addc(out, '/');

@@ -197,7 +197,10 @@ static const struct provider table[] = {
         .title = STR_INIT("the built-in demo"),
         .base_env = STR_INIT("SMARTFLOW_DEMO_API_BASE"),
         .faces = {OPENAI_AT("/v1", OPENAI_KINDS), ANTHROPIC_AT("/v1", AUTH_X_API_KEY),
-            {.dialect = DIALECT_GEMINI, .kinds = GEMINI_KINDS, .auth = AUTH_X_GOOG}},
+            {.dialect = DIALECT_GEMINI,
+                .kinds = GEMINI_KINDS,
+                .auth = AUTH_X_GOOG,
+                .prefix = STR_INIT("/gemini")}}, /* its paths tell the dialects apart */
         .target = gemini_target,
     },
 };

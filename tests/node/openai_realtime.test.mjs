@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { rootCertificates, setDefaultCACertificates } from 'node:tls';
 
+import { OpenAIRealtimeWebSocket } from 'openai/realtime/websocket';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
 
 import { certificate, gateway } from './start.mjs';
@@ -16,8 +17,8 @@ const g = gateway((folder) => {
 });
 const model = 'gpt-realtime';
 
-function connect(client = g.openai()) {
-    const rt = new OpenAIRealtimeWS({ model }, client);
+function connect(client = g.openai(), target = { model }) {
+    const rt = new OpenAIRealtimeWS(target, client);
     const failed = new Promise((_, reject) => rt.on('error', reject));
     failed.catch(() => {});
     const next = (type) => Promise.race([failed, new Promise((resolve) => rt.once(type, resolve))]);
@@ -70,6 +71,24 @@ describe('openai realtime', () => {
         rt.send({ type: 'no.such.event' });
         await assert.rejects(failed, /does not know this event/);
         await disconnect(rt);
+    });
+
+    test('a browser, which has its key in the subprotocol', async () => {
+        const rt = new OpenAIRealtimeWebSocket({ model, dangerouslyAllowBrowser: true }, g.openai());
+        const failed = new Promise((_, reject) => rt.on('error', reject));
+        const created = new Promise((resolve) => rt.on('session.created', resolve));
+        assert.equal((await Promise.race([created, failed])).session.model, model);
+        const closed = new Promise((resolve) => rt.socket.addEventListener('close', resolve));
+        rt.close();
+        assert.equal((await closed).code, 1000);
+    });
+
+    test('a session that transcribes, and one of a call', async () => {
+        for (const target of [{ intent: 'transcription' }, { callID: 'rtc_demo' }]) {
+            const { rt, next } = connect(g.openai(), target);
+            assert.equal((await next('session.created')).type, 'session.created');
+            await disconnect(rt);
+        }
     });
 
     test('a key that is wrong', async () => {

@@ -3,6 +3,9 @@
 export const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA'
     + 'AABJRU5ErkJggg==';
 
+/** Not one that the SDK warns of. */
+export const CLAUDE = 'claude-sonnet-5';
+
 export const user = (content) => [{ role: 'user', content }];
 
 const location = {

@@ -23,6 +23,8 @@ CONFIG = {"virtual_keys": [
     {"name": "limited", "key": LIMITED_KEY, "model_allowlist": ["gpt-4o", "claude-haiku-*", "gemini-2.5-pro"]},
     {"name": "revoked", "key": REVOKED_KEY, "is_active": False}]}
 
+ASYNC_ALONE = pytest.mark.parametrize("asynchronous", ["async"], indirect=True)  # what needs tasks
+
 
 class Blocking:
     """A synchronous view of an object of an asynchronous client."""
@@ -90,6 +92,9 @@ def openai_at(url):
     return {"base_url": url, "api_key": KEY, "max_retries": 0, "timeout": 20}
 
 
+anthropic_at = openai_at
+
+
 def gemini_at(url):
     return {"api_key": KEY, "http_options": {"base_url": url, "timeout": 20000}}
 
@@ -133,7 +138,7 @@ def make_azure(run, demo, asynchronous):
 @pytest.fixture
 def make_claude(run, demo, asynchronous):
     forms = (anthropic.Anthropic, anthropic.AsyncAnthropic)
-    yield from sdk(run, demo.url, asynchronous, forms, openai_at)
+    yield from sdk(run, demo.url, asynchronous, forms, anthropic_at)
 
 
 @pytest.fixture

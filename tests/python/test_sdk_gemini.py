@@ -2,13 +2,15 @@
 
 import asyncio
 import base64
+import json
+import urllib.request
 
 import pydantic
 import pytest
 from google.genai import errors, types
 
 from gateway import KEY
-from sdk_fixtures import LIMITED_KEY, PIXEL
+from sdk_fixtures import ASYNC_ALONE, LIMITED_KEY, PIXEL
 
 MODEL = "gemini-2.5-flash"
 WEATHER = types.FunctionDeclaration(name="get_weather", description="Weather", parameters_json_schema={
@@ -137,31 +139,36 @@ def test_models(gemini):
     assert gemini.models.get(model=MODEL).name == f"models/{MODEL}"
 
 
-def test_images(gemini):
-    made = gemini.models.generate_images(model="imagen-4.0-generate-001", prompt="A cat")
-    assert made.generated_images[0].image.image_bytes.startswith(b"\x89PNG")
-
-
 def test_cached_contents(gemini):
     made = gemini.caches.create(model=MODEL, config={"contents": ["a long text"], "ttl": "60s"})
     assert made.name.startswith("cachedContents/")
     assert gemini.caches.get(name=made.name).name == made.name
     assert made.name in [c.name for c in gemini.caches.list()]
+    assert gemini.caches.update(name=made.name, config={"ttl": "90s"}).name == made.name
     gemini.caches.delete(name=made.name)
     with pytest.raises(errors.ClientError):
         gemini.caches.get(name=made.name)
 
 
-def test_files(gemini, tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"hello " * 100_000)
-    made = gemini.files.upload(file=path, config={"display_name": "A file"})
-    assert made.name.startswith("files/") and made.display_name == "A file"
-    assert gemini.files.get(name=made.name).name == made.name
-    assert made.name in [f.name for f in gemini.files.list()]
-    gemini.files.delete(name=made.name)
+def test_batches(gemini):
+    made = gemini.batches.create(model=MODEL, src=[{"contents": [{"parts": [{"text": "Hi"}]}]}])
+    assert made.name.startswith("batches/") and made.state.name == "JOB_STATE_PENDING"
+    assert gemini.batches.get(name=made.name).state.name == "JOB_STATE_SUCCEEDED"
+    gemini.batches.delete(name=made.name)
+
+
+def test_files(gemini, demo):
+    """Listed, read and deleted; what the SDK uploads in resumable pieces has no endpoint."""
+    request = urllib.request.Request(
+        f"{demo.url}/gemini/v1beta/files", json.dumps({"file": {"displayName": "A file"}}).encode(),
+        {"x-goog-api-key": KEY, "content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        name = json.load(reply)["file"]["name"]
+    assert gemini.files.get(name=name).display_name == "A file"
+    assert name in [f.name for f in gemini.files.list()]
+    gemini.files.delete(name=name)
     with pytest.raises(errors.ClientError):
-        gemini.files.get(name=made.name)
+        gemini.files.get(name=name)
 
 
 # --- errors ---
@@ -181,8 +188,7 @@ def test_a_providers_error(gemini, status, kind, name):
 
 @pytest.mark.parametrize("key,model,status,reason", [
     ("sk-sf-unknown-key-0000", MODEL, 401, "invalid_api_key"),
-    (LIMITED_KEY, MODEL, 403, "not_allowed"), (KEY, "gemni-2.5-flash", 404, "model_not_found"),
-    (KEY, "gpt-4o", 400, "unsupported_dialect")])
+    (LIMITED_KEY, MODEL, 403, "not_allowed"), (KEY, "gemni-2.5-flash", 404, "model_not_found")])
 def test_an_error_of_the_gateway(make_gemini, key, model, status, reason):
     with pytest.raises(errors.ClientError) as e:
         make_gemini("/gemini", api_key=key).models.generate_content(model=model, contents="Hi")
@@ -198,9 +204,8 @@ def test_an_error_in_the_middle_of_a_stream(gemini):
     assert got
 
 
-def test_many_at_once(make_gemini, run, asynchronous):
-    if not asynchronous:
-        pytest.skip("the synchronous client makes one call at a time")
+@ASYNC_ALONE
+def test_many_at_once(make_gemini, run):
     client = make_gemini("/gemini")._thing
 
     async def all_of_them():
