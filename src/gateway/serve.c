@@ -46,8 +46,8 @@ struct program {
     unsigned workers_n;
     struct tls_ctx *tls;
     uint16_t ports[SERVICES];
-    unsigned draining;  /* signals seen */
-    unsigned undrained; /* threads that still have calls; the first thread counts */
+    unsigned draining;          /* signals seen */
+    unsigned undrained;         /* threads that still have calls; the first thread counts */
     enum service drain_service; /* what is being drained */
     struct timer drain_limit;
     pthread_barrier_t ended; /* all loops have ended; then: nothing posts to them any more */

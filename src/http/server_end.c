@@ -62,8 +62,8 @@ static struct str refusal_fields(int status)
                          : STR("content-type: application/json\r\n");
 }
 
-/* The path of a head that could not be parsed, as far as its request line is there: it says in which
- * dialect the refusal has to be. */
+/* The path of a head that could not be parsed, as far as its request line is there: it says in
+ * which dialect the refusal has to be. */
 static struct str path_of_line(struct str bytes)
 {
     ptrdiff_t end = str_chr(bytes, '\r');
@@ -73,6 +73,8 @@ static struct str path_of_line(struct str bytes)
         return STR_NONE;
     struct str target = str_from(line, (size_t)space + 1);
     struct str path = str_split(&target, ' ');
+    if (!path.n || path.p[0] != '/')
+        return STR_NONE;
     ptrdiff_t query = str_chr(path, '?');
     return query < 0 ? path : str_to(path, (size_t)query);
 }

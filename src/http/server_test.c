@@ -443,14 +443,15 @@ static void refused(void)
     static const struct {
         const char *request;
         int status;
+        const char *path; /* what the renderer is told, for the error's dialect */
     } cases[] = {
-        {"BAD\r\n\r\n", 400},
-        {"GET / HTTP/1.1\r\n\r\n", 400},
-        {"GET / HTTP/2.0\r\nhost: x\r\n\r\n", 505},
+        {"BAD\r\n\r\n", 400, ""},
+        {"GET / HTTP/1.1\r\n\r\n", 400, "/"},
+        {"GET /v1/x?y HTTP/2.0\r\nhost: x\r\n\r\n", 505, "/v1/x"},
         {"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
-            400},
-        {"GET / HTTP/1.1\r\nhost : x\r\n\r\n", 400},
-        {"\x16\x03\x01\x02", 400},
+            400, "/"},
+        {"GET / HTTP/1.1\r\nhost : x\r\n\r\n", 400, "/"},
+        {"\x16\x03\x01\x02", 400, ""},
     };
     rig_start(echo);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -458,7 +459,8 @@ static void refused(void)
         raw_open(&c, rig.port);
         CHECK_EQ(raw_sendz(&c, cases[i].request), 0);
         char want[64];
-        snprintf(want, sizeof(want), "{\"status\":%d,\"path\":\"\"}", cases[i].status);
+        snprintf(
+            want, sizeof(want), "{\"status\":%d,\"path\":\"%s\"}", cases[i].status, cases[i].path);
         EXPECT_REPLY(&c, cases[i].status, want);
         CHECK_EQ(raw_all(&c), 0);
         raw_close(&c);
@@ -494,7 +496,7 @@ static void head_too_large(void)
     EXPECT_REPLY(&c, 200, "GET /f ");
     CHECK_EQ(raw_sendz(&c, "GET /f HTTP/1.1\r\nhost: x\r\na: "), 0);
     CHECK_EQ(raw_send(&c, str_at(p, 100000)), 0);
-    EXPECT_REPLY(&c, 431, "{\"status\":431,\"path\":\"\"}");
+    EXPECT_REPLY(&c, 431, "{\"status\":431,\"path\":\"/f\"}");
     free(p);
     raw_close(&c);
     rig_stop();
@@ -507,7 +509,7 @@ static void slow_head(void)
     struct raw c;
     raw_open(&c, rig.port);
     CHECK_EQ(raw_sendz(&c, "GET / HTTP/1.1\r\nho"), 0);
-    EXPECT_REPLY(&c, 408, "{\"status\":408,\"path\":\"\"}");
+    EXPECT_REPLY(&c, 408, "{\"status\":408,\"path\":\"/\"}");
     CHECK_EQ(raw_all(&c), 0);
     raw_close(&c);
     rig_stop();
