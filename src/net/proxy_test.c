@@ -52,7 +52,7 @@ static void test_proxy_rules(void)
                      STR("http://proxy.test:3128"), STR_NONE, str_of(cases[i].no_proxy), &p),
             0);
         if ((proxy_for(p, str_of(cases[i].host), 443, true) != NULL) != cases[i].proxied)
-            tap_fail(__FILE__, __LINE__, "case %zu: %s", i, cases[i].host);
+            tap_fail(__FILE__, __LINE__, "case %zu", i);
         if (proxy_for(p, str_of(cases[i].host), 443, false))
             tap_fail(__FILE__, __LINE__, "a plain target used the proxy for TLS");
         dial_proxy_free(p);

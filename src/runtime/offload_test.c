@@ -16,8 +16,7 @@ static void with_pool(void (*body)(void), unsigned threads)
 {
     loop_thread = pthread_self();
     must(offload_start(threads) == 0);
-    in_loop(body);
-    offload_stop();
+    in_loop_then(body, offload_stop); /* jobs in flight still come home to the loop */
 }
 
 /* A gate that holds pool threads until the test opens it. */

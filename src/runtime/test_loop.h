@@ -19,14 +19,22 @@ static inline void in_loop_main(void *arg)
     loop_stop(loop_self());
 }
 
-static inline void in_loop(void (*body)(void))
+/* before_free, which may be NULL, runs when the loop has ended: it stops what may still post to it. */
+static inline void in_loop_then(void (*body)(void), void (*before_free)(void))
 {
     struct loop *l = NULL;
     must(loop_new(0, &l) == 0);
     loop_bind(l);
     must(co_spawn("test", in_loop_main, &body, NULL) == 0);
     loop_run(l);
+    if (before_free)
+        before_free();
     loop_free(l);
+}
+
+static inline void in_loop(void (*body)(void))
+{
+    in_loop_then(body, NULL);
 }
 
 /* A deadline that a test waits for, and one that it must never reach. */

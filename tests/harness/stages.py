@@ -181,25 +181,31 @@ def unit_tsan_stage(s):
 
 # -- black box --------------------------------------------------------------------------------------
 
-def program_env(s):
-    return {"SMARTFLOW_BIN": str(s.top / "build-asan" / "smartflow"),
+def program_env(s, name="build-asan"):
+    return {"SMARTFLOW_BIN": str(s.top / name / "smartflow"),
             "SMARTFLOW_PLAIN_BIN": str(s.top / "build" / "smartflow"),
             "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def programs(s):
-    return build(s, "build") or build(s, "build-asan")
+def programs(s, name="build-asan"):
+    return build(s, "build") or build(s, name)
 
 
-def python_stage(s):
-    wrong = programs(s)
+# Under ThreadSanitizer only what has several threads at work: the rest takes long and shows nothing new.
+TSAN_FILES = ("test_lifecycle", "test_wire_client", "test_bad_input", "test_sdk_openai",
+              "test_sdk_anthropic")
+
+
+def pytest_run(s, title, name, paths):
+    wrong = programs(s, name)
     if wrong:
         return wrong
-    report = s.top / ".cache" / "test-logs" / "pytest.xml"
+    report = s.top / ".cache" / "test-logs" / f"{title}.xml"
     report.unlink(missing_ok=True)
-    command = s.prefix + [sys.executable, "-m", "pytest", "tests/python", "-q", "-ra", "--timeout=180",
+    command = s.prefix + [sys.executable, "-m", "pytest", *paths, "-q", "-ra", "--timeout=180",
                           "-p", "no:cacheprovider", f"--junitxml={report}"]
-    done = s.run("pytest", command + (["-k", s.pattern] if s.pattern else []), 1200, program_env(s))
+    done = s.run(title, command + (["-k", s.pattern] if s.pattern else []), 1200,
+                 program_env(s, name))
     if done.code == 5 and s.pattern:
         return Result()
     if not report.exists() or done.timed_out:
@@ -211,6 +217,14 @@ def python_stage(s):
     if done.code and not r.failed:
         r.failed += 1
     return r
+
+
+def python_stage(s):
+    return pytest_run(s, "pytest", "build-asan", ["tests/python"])
+
+
+def python_tsan_stage(s):
+    return pytest_run(s, "pytest-tsan", "build-tsan", [f"tests/python/{x}.py" for x in TSAN_FILES])
 
 
 def node_program():
@@ -258,6 +272,7 @@ STAGES = {
     "unit-plain": (unit_plain_stage, "unit tests, src/*/*_test.c"),
     "unit-asan": (unit_asan_stage, "unit tests under ASan and UBSan"),
     "unit-tsan": (unit_tsan_stage, "unit tests under TSan"),
+    "python-tsan": (python_tsan_stage, "black-box tests of what runs in several threads, under TSan"),
     "python": (python_stage, "black-box tests with the Python SDKs, tests/python"),
     "node": (node_stage, "black-box tests with the JavaScript SDKs, tests/node"),
     "fuzz": (fuzz_stage, "each fuzz target for a short while, src/*/*_fuzz.c"),
