@@ -310,6 +310,7 @@ IN_LOOP(test_truncation)
     s.tls_dead = true; /* as if the connection had been cut: no close_notify */
     stream_close(&s);
     CHECK_EQ(stream_read(&c, got, sizeof(got), far()), 10);
+    CHECK_EQ(stream_wait_readable(&c, far()), 0); /* the end may come a turn later */
     CHECK(!stream_is_quiet(&c));
     CHECK_EQ(stream_read(&c, got, sizeof(got), far()), -ECONNRESET);
     CHECK_EQ(stream_read(&c, got, sizeof(got), far()), -ECONNRESET);
@@ -358,7 +359,7 @@ IN_LOOP(test_quiet)
     STREAM c, s;
     CHECK(open_pair(&c, &s));
     CHECK(stream_is_quiet(&c));
-    CHECK_EQ(io_wait(&c.io, IO_READ, far()), 0);
+    (void)io_wait(&c.io, IO_READ, soon()); /* some versions send them with the handshake's end */
     CHECK(stream_is_quiet(&c));
     CHECK_EQ(stream_write(&s, STR("x"), far()), 0);
     CHECK_EQ(stream_wait_readable(&c, far()), 0);
