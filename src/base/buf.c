@@ -118,9 +118,14 @@ int buf_addu64(struct buf *b, uint64_t v)
 {
     char digits[20], *p = digits + sizeof(digits);
 
-    do
+    for (; v >= 100; v /= 100) { /* two digits a division */
+        unsigned two = (unsigned)(v % 100);
+        *--p = (char)('0' + two % 10);
+        *--p = (char)('0' + two / 10);
+    }
+    if (v >= 10)
         *--p = (char)('0' + v % 10);
-    while (v /= 10);
+    *--p = (char)('0' + (v >= 10 ? v / 10 : v));
     return buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
 }
 

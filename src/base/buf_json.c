@@ -67,19 +67,32 @@ static size_t add_special(struct buf *b, struct str s, size_t i)
     return i + (n ? n : bad);
 }
 
-int buf_addjson(struct buf *b, struct str s)
+/* Text with something in it that is not plain; the first `plain` bytes are. */
+static int add_looking(struct buf *b, struct str s, size_t plain)
 {
     size_t before = b->n;
 
-    if (b->err == 0 && s.n <= b->max)
-        (void)buf_reserve(b, s.n + 2); /* the usual size at once; a refusal shows below */
     buf_addc(b, '"');
-    for (size_t i = 0; i < s.n && b->err == 0;) {
-        size_t end = plain_run(s, i);
+    for (size_t i = 0, end = plain; i < s.n && b->err == 0; end = plain_run(s, i)) {
         buf_add(b, s.p + i, end - i);
         i = end < s.n ? add_special(b, s, end) : end;
     }
     if (buf_addc(b, '"') < 0)
         b->n = before;
     return b->err;
+}
+
+int buf_addjson(struct buf *b, struct str s)
+{
+    size_t plain = plain_run(s, 0);
+
+    if (b->err || s.n > b->max || buf_reserve(b, s.n + 2) < 0 || plain < s.n)
+        return add_looking(b, s, plain); /* a refusal shows there */
+    char *to = b->p + b->n;
+    to[0] = '"';
+    if (s.n)
+        memcpy(to + 1, s.p, s.n);
+    to[s.n + 1] = '"';
+    b->n += s.n + 2;
+    return 0;
 }

@@ -33,21 +33,41 @@ void log_pretty(bool on)
     atomic_store_explicit(&pretty_now, on, memory_order_relaxed);
 }
 
+/* The time as text. Lines come many to a second, and only the milliseconds differ then. */
+static struct str time_text(void)
+{
+    static _Thread_local struct {
+        int64_t second;
+        char text[25];
+    } last = {.second = INT64_MIN};
+    int64_t now = clock_wall(), second = now / NS_PER_S;
+
+    if (second != last.second) {
+        clock_rfc3339(now, last.text);
+        last.second = second;
+    } else {
+        unsigned ms = (unsigned)(now % NS_PER_S / NS_PER_MS);
+        last.text[20] = (char)('0' + ms / 100);
+        last.text[21] = (char)('0' + ms / 10 % 10);
+        last.text[22] = (char)('0' + ms % 10);
+    }
+    return str_at(last.text, 24);
+}
+
 static void add_start(struct logline *l, struct str event)
 {
     struct buf *b = l->out;
-    char ts[25];
+    struct str ts = time_text();
 
-    clock_rfc3339(clock_wall(), ts);
     if (l->pretty) {
-        buf_add(b, ts + 11, 12); /* the time of day is enough here */
+        buf_add(b, ts.p + 11, 12); /* the time of day is enough here */
         buf_addc(b, ' ');
         buf_addstr(b, str_of(level_marks[l->level]));
         buf_addstr(b, event);
         return;
     }
     buf_addstr(b, STR("{\"ts\":\""));
-    buf_add(b, ts, 24);
+    buf_addstr(b, ts);
     buf_addstr(b, STR("\",\"level\":\""));
     buf_addstr(b, str_of(level_names[l->level]));
     buf_addstr(b, STR("\",\"event\":"));
@@ -69,17 +89,25 @@ bool log_begin(struct logline *l, enum log_level level, const char *event)
     return true;
 }
 
-static void add_key(struct logline *l, const char *key)
+static void add_key(struct logline *l, struct str key)
 {
+    struct buf *b = l->out;
+
     if (l->pretty) {
-        buf_addstr(l->out, STR("  "));
-        buf_addstr(l->out, str_of(key));
-        buf_addc(l->out, '=');
+        buf_addstr(b, STR("  "));
+        buf_addstr(b, key);
+        buf_addc(b, '=');
         return;
     }
-    buf_addstr(l->out, STR(",\"")); /* keys are literals of ours: nothing in them to escape */
-    buf_addstr(l->out, str_of(key));
-    buf_addstr(l->out, STR("\":"));
+    if (b->err || buf_reserve(b, key.n + 4) < 0) {
+        buf_add(b, key.p, key.n); /* fails, and stays so */
+        return;
+    }
+    char *to = b->p + b->n;
+    memcpy(to, ",\"", 2);
+    memcpy(to + 2, key.p, key.n);
+    memcpy(to + 2 + key.n, "\":", 2);
+    b->n += key.n + 4;
 }
 
 /* Words that a terminal shows as they are and that need no quotes to be told apart. */
@@ -107,7 +135,7 @@ static void defuse(struct buf *b, size_t at)
     }
 }
 
-void log_str(struct logline *l, const char *key, struct str value)
+void log_str_at(struct logline *l, struct str key, struct str value)
 {
     add_key(l, key);
     size_t at = l->out->n;
@@ -119,7 +147,7 @@ void log_str(struct logline *l, const char *key, struct str value)
         defuse(l->out, at);
 }
 
-void log_int(struct logline *l, const char *key, int64_t value)
+void log_int_at(struct logline *l, struct str key, int64_t value)
 {
     add_key(l, key);
     if (value < 0)
@@ -127,13 +155,13 @@ void log_int(struct logline *l, const char *key, int64_t value)
     buf_addu64(l->out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
-void log_bool(struct logline *l, const char *key, bool value)
+void log_bool_at(struct logline *l, struct str key, bool value)
 {
     add_key(l, key);
     buf_addstr(l->out, value ? STR("true") : STR("false"));
 }
 
-void log_raw(struct logline *l, const char *key, struct str json)
+void log_raw_at(struct logline *l, struct str key, struct str json)
 {
     add_key(l, key);
     size_t at = l->out->n;
@@ -173,8 +201,10 @@ void log_end(struct logline *l)
     finish(l);
     if (l->out->err)
         replace_broken(l);
-    if (l->level >= LOG_WARN || l->out->n >= LOG_FLUSH_AT)
+    if (l->level >= LOG_WARN)
         log_flush();
+    else if (l->out->n >= LOG_FLUSH_AT)
+        log_flush_soon();
 }
 
 void log_msg(enum log_level level, const char *fmt, ...)

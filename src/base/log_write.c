@@ -2,7 +2,8 @@
  * Where log lines go. Each thread gathers its lines in a buffer of its own; log_end or log_flush
  * writes them. So a line costs no system call and no lock until 16 KiB are together, and the pieces
  * of two threads' lines never mix: writing holds one lock, because a pipe or terminal may take a
- * write in several parts.
+ * write in several parts. A thread that has plenty of lines but finds the lock taken goes on
+ * gathering; it waits for the lock only with a warning, or with four times as much.
  *
  * The descriptor never closes under a writer: rotation puts the new file under the old number with
  * dup3, which the kernel does in one step.
@@ -92,28 +93,42 @@ static struct str write_some(int fd, struct str s)
     return s;
 }
 
+/* With the lock held. */
 static void write_lines(struct str s)
 {
-    pthread_mutex_lock(&out_lock);
     int fd = atomic_load(&out_fd);
     if (!mid_line || write_some(fd, STR("\n")).n == 0) {
         struct str left = write_some(fd, s);
         mid_line = left.n > 0 && left.n < s.n && left.p[-1] != '\n';
     }
-    pthread_mutex_unlock(&out_lock);
 }
 
-void log_flush(void)
+static void flush(bool wait)
 {
     int saved = errno;
 
     if (lines && lines->n) {
+        if (wait)
+            pthread_mutex_lock(&out_lock);
+        else if (pthread_mutex_trylock(&out_lock) != 0)
+            return;
         write_lines(buf_str(lines));
+        pthread_mutex_unlock(&out_lock);
         if (lines->cap > KEEP_AT_MOST)
             buf_free(lines);
         buf_clear(lines);
     }
     errno = saved;
+}
+
+void log_flush(void)
+{
+    flush(true);
+}
+
+void log_flush_soon(void)
+{
+    flush(lines && lines->n >= KEEP_AT_MOST);
 }
 
 static void end_thread(void *buffer)

@@ -189,10 +189,45 @@ static void load_prices(struct loader *l)
     l->c->route.prices = l->c->prices;
 }
 
+/* A value that must be one of some words; nothing is fine, too. */
+static void check_word(struct loader *l, const char *name, const char *words)
+{
+    struct str value = text(l, name), rest = str_of(words);
+
+    while (value.n && rest.n)
+        if (str_ieq(str_split(&rest, ' '), value))
+            return;
+    if (value.n)
+        loader_problem(l, line(l, name), "%s must be one of: %s; not '" STR_FMT "'", name, words,
+            STR_ARG(value));
+}
+
+/* Half a pair would mean a listener without TLS, or without the check of client certificates, where
+ * one with it was meant. */
+static void check_tls(struct loader *l)
+{
+    const struct config *c = l->c;
+    const char *name = c->tls_cert ? "SMARTFLOW_TLS_CERT" : "SMARTFLOW_TLS_KEY";
+
+    if (!c->tls_cert != !c->tls_key)
+        loader_problem(l, line(l, name), "%s is set without %s", name,
+            c->tls_cert ? "SMARTFLOW_TLS_KEY" : "SMARTFLOW_TLS_CERT");
+    if (c->tls_client_ca && !c->tls_cert)
+        loader_problem(l, line(l, "SMARTFLOW_TLS_CLIENT_CA"),
+            "SMARTFLOW_TLS_CLIENT_CA is set without SMARTFLOW_TLS_CERT");
+    name = c->upstream_cert ? "SMARTFLOW_UPSTREAM_CERT" : "SMARTFLOW_UPSTREAM_KEY";
+    if (!c->upstream_cert != !c->upstream_cert_key)
+        loader_problem(l, line(l, name), "%s is set without %s", name,
+            c->upstream_cert ? "SMARTFLOW_UPSTREAM_KEY" : "SMARTFLOW_UPSTREAM_CERT");
+}
+
 static void load_texts(struct loader *l)
 {
     struct config *c = l->c;
     struct str file = text(l, "SMARTFLOW_LOG_FILE"), share = text(l, "SMARTFLOW_SHARE");
+
+    check_word(l, "SMARTFLOW_LOG_LEVEL", "debug info warn error");
+    check_word(l, "SMARTFLOW_LOG_FORMAT", "json pretty");
 
     c->log_level = text(l, "SMARTFLOW_LOG_LEVEL");
     c->log_format = text(l, "SMARTFLOW_LOG_FORMAT");
@@ -237,6 +272,7 @@ static void load_all(struct loader *l, char *const *env)
         loader_yaml(l);
     from_environment(l, env);
     loader_settings(l);
+    check_tls(l);
     load_texts(l);
     load_roles(l);
     load_network(l);
@@ -283,6 +319,8 @@ static void config_free(struct config *c)
     dial_proxy_free(c->proxy);
     if (c->upstream_tls)
         tls_ctx_unref(c->upstream_tls);
+    if (c->served_tls)
+        tls_ctx_unref(c->served_tls);
     prices_overlay_unref(c->prices);
     secret_free(&c->admin_key);
     secret_free(&c->metrics_token);

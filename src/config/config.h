@@ -55,6 +55,7 @@ struct config {
     struct str log_level, log_format;
     const char *log_file, *share_dir;
     struct tls_ctx *upstream_tls; /* made when the first https upstream is configured */
+    struct tls_ctx *served_tls;   /* of the files above; made by who opens listeners, or NULL */
     struct prices_overlay *prices;
     struct arena arena; /* owns every string above */
 };

@@ -36,7 +36,8 @@ static void test_environment(void)
     struct config *c = load(STR_NONE,
         ENV("SMARTFLOW_BIND=::", "PROXY_PORT=0", "SMARTFLOW_MAX_BODY=1MiB",
             "SMARTFLOW_IDLE_TIMEOUT=250ms", "SMARTFLOW_DEMO=yes", "SMARTFLOW_ADMIN_KEY=sk-admin",
-            "SMARTFLOW_TLS_CERT=/x.pem", "UNRELATED=1", "NOEQUALS", "=x", "SMARTFLOW_THREADS=3"))
+            "SMARTFLOW_TLS_CERT=/x.pem", "SMARTFLOW_TLS_KEY=/x.key", "UNRELATED=1", "NOEQUALS",
+            "=x", "SMARTFLOW_THREADS=3"))
                            ->c;
 
     CHECK(c != NULL);
@@ -48,6 +49,24 @@ static void test_environment(void)
     CHECK(secret_eq(&c->admin_key, STR("sk-admin")));
     CHECK_STR(str_of(c->tls_cert), STR("/x.pem"));
     CHECK_EQ(c->threads, 3);
+}
+
+/* What would quietly serve something else than what was meant. */
+static void test_half_said(void)
+{
+    CHECK_STR(problems(load(STR_NONE, ENV("SMARTFLOW_TLS_CERT=/x.pem"))),
+        STR("-: SMARTFLOW_TLS_CERT is set without SMARTFLOW_TLS_KEY\n"));
+    CHECK_STR(problems(load(STR("smartflow: {tls_key: /x.key}\n"), NULL)),
+        STR("1: SMARTFLOW_TLS_KEY is set without SMARTFLOW_TLS_CERT\n"));
+    CHECK_STR(problems(load(STR_NONE, ENV("SMARTFLOW_TLS_CLIENT_CA=/ca.pem"))),
+        STR("-: SMARTFLOW_TLS_CLIENT_CA is set without SMARTFLOW_TLS_CERT\n"));
+    CHECK_STR(problems(load(STR_NONE, ENV("SMARTFLOW_UPSTREAM_KEY=/x.key"))),
+        STR("-: SMARTFLOW_UPSTREAM_KEY is set without SMARTFLOW_UPSTREAM_CERT\n"));
+    CHECK_STR(problems(YAML("smartflow:\n  log_level: loud\n")),
+        STR("2: SMARTFLOW_LOG_LEVEL must be one of: debug info warn error; not 'loud'\n"));
+    CHECK_STR(problems(load(STR_NONE, ENV("SMARTFLOW_LOG_FORMAT=xml"))),
+        STR("-: SMARTFLOW_LOG_FORMAT must be one of: json pretty; not 'xml'\n"));
+    CHECK(load(STR_NONE, ENV("SMARTFLOW_LOG_LEVEL=WARN", "SMARTFLOW_LOG_FORMAT=json"))->c);
 }
 
 /* NAME= means what leaving it out means. */
@@ -406,6 +425,7 @@ int main(void)
 {
     TAP_RUN(test_defaults);
     TAP_RUN(test_environment);
+    TAP_RUN(test_half_said);
     TAP_RUN(test_empty_values);
     TAP_RUN(test_yaml_nesting);
     TAP_RUN(test_precedence);

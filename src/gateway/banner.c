@@ -60,13 +60,17 @@ static bool admin_key_file(struct config *c)
         struct str key = str_trim(str_at(text, n > 0 ? (size_t)n : 0));
         if (key.n >= 16)
             secret_set(&c->admin_key, key);
+        else
+            log_msg(LOG_ERROR, "%s holds no key: nobody is admin until it is removed", path);
         mem_wipe(text, sizeof text);
         return false;
     }
     make_secret("sk-admin-", &c->admin_key);
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
+    if (fd < 0) {
+        log_msg(LOG_WARN, "the admin key cannot be kept in %s: %s", path, strerror(errno));
         return true;
+    }
     struct str key = secret_reveal(&c->admin_key);
     if (write(fd, key.p, key.n) != (ssize_t)key.n)
         log_msg(LOG_WARN, "the admin key could not be kept in %s", path);

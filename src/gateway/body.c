@@ -210,6 +210,22 @@ static int unsupported_type(struct exchange *x, const char *want)
         "Content-Type must be %s, not '" STR_FMT "'.", want, (int)MIN(got.n, 100), got.p);
 }
 
+/* Where the gateway reads a body, the upstream must not be able to read another one out of the same
+ * bytes: by a second type with a boundary of its own, or by unpacking it first. */
+static int check_reading(struct exchange *x)
+{
+    const struct http_fields *f = &x->rq->head.fields;
+    struct str coding = http_get(f, HTTP_CONTENT_ENCODING);
+
+    if (http_count(f, HTTP_CONTENT_TYPE) > 1)
+        return exchange_fail_param(x, 400, STR("invalid_request_error"), STR("content-type"),
+            "Content-Type stands more than once.");
+    if (http_count(f, HTTP_CONTENT_ENCODING) > 1 || (coding.n && !str_ieq(coding, STR("identity"))))
+        return exchange_fail_param(x, 415, STR("unsupported_media_type"), STR("content-encoding"),
+            "Compressed request bodies are not accepted.");
+    return 0;
+}
+
 static int scan(struct exchange *x)
 {
     x->spans = gw_spans_new();
@@ -259,10 +275,6 @@ static int read_json(struct exchange *x)
 
     if (!json_type_ok(x))
         return unsupported_type(x, "application/json");
-    struct str coding = http_get(&x->rq->head.fields, HTTP_CONTENT_ENCODING);
-    if (coding.n && !str_ieq(coding, STR("identity")))
-        return exchange_fail_param(x, 415, STR("unsupported_media_type"), STR("content-encoding"),
-            "Compressed request bodies are not accepted.");
     uint64_t limit = c->max_body;
     r = http_body_all(x->rq, limit, &x->body);
     if (r < 0)
@@ -296,6 +308,8 @@ static int read_body(struct exchange *x)
 
     meter_free(&x->meter);
     meter_init(&x->meter, x->match.endpoint->kind);
+    if (flags & (EP_JSON | EP_MULTIPART) && (r = check_reading(x)) < 0)
+        return r;
     if ((flags & EP_JSON) && x->rq->head.method == HTTP_POST)
         r = read_json(x);
     else if (flags & EP_MULTIPART && !str_istarts(type, STR("multipart/form-data")))

@@ -162,11 +162,17 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
 __attribute__((noinline)) static int send_json(
     struct exchange *x, struct http_call **ret, const struct http_head **ret_head)
 {
+    _cleanup_(buf_free) struct buf unmarked = {0};
     struct iovec iov[2 * SPLICE_MAX_EDITS + 1];
+    struct str body = x->body;
     struct splice edits;
     int r;
 
-    splice_init(&edits, x->body);
+    if (x->match.endpoint->kind == KIND_MESSAGE_BATCHES) { /* has no edits of the other kinds */
+        buf_init(&unmarked, body.n);
+        body = gw_without_marks(body, &unmarked);
+    }
+    splice_init(&edits, body);
     if ((r = edit_model(x, &edits)) < 0 || (r = edit_usage(x, &edits)) < 0)
         return exchange_fail(x, 500, STR("internal_error"), STR("Editing the body failed."));
     unsigned n = splice_iov(&edits, iov);

@@ -233,6 +233,10 @@ static bool reply_field_passes(
     switch (h->id) {
     case HTTP_CONTENT_LENGTH:
     case HTTP_DATE: /* the server sends its own, as the moment of this reply */
+    case HTTP_X_SMARTFLOW_PROVIDER:
+    case HTTP_X_SMARTFLOW_TAGS:
+    case HTTP_X_SMARTFLOW_TRACE_ID:
+    case HTTP_X_SMARTFLOW_USER:
         return false;
     case HTTP_CONTENT_ENCODING:
         return !decoded;

@@ -115,6 +115,8 @@ static void test_reply_fields(void)
     static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                                 "Content-Length: 0\r\nDate: x\r\nSet-Cookie: a=b\r\n"
                                 "Connection: x-hop\r\nX-Hop: 1\r\nx-smartflow-cost-usd: 99\r\n"
+                                "x-smartflow-provider: 99\r\nx-smartflow-trace-id: 99\r\n"
+                                "x-smartflow-tags: 99\r\nx-smartflow-user: 99\r\n"
                                 "Alt-Svc: h3=\":443\"\r\nStrict-Transport-Security: max-age=1\r\n"
                                 "Content-Encoding: gzip\r\nx-request-id: req_1\r\n\r\n";
     static const char *const gone[] = {"Set-Cookie", "X-Hop", ": 99", "Alt-Svc", "Strict-",

@@ -63,6 +63,8 @@ int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_he
 /* A reply about message batches whose links lead to the gateway: written into out where that
  * changes it. links.c */
 struct str gw_local_links(struct str body, struct buf *out);
+/* A batch of messages whose models have no long-context mark: likewise. batch_marks.c */
+struct str gw_without_marks(struct str body, struct buf *out);
 
 /* --- the other shapes of a call --- */
 /* The ids that the reply named belong to the provider that made them. */
@@ -96,6 +98,8 @@ void gw_exchange_thread_end(void);
 
 /* --- settle.c --- */
 extern const struct stage stage_settle; /* usage → cost; counts locally where none was reported */
+/* Counts what the meter holds of a stream's text that goes on. May suspend. */
+void gw_count_begun(struct exchange *x);
 
 /* --- admit.c: requests in flight --- */
 bool gw_admit(struct config *c);

@@ -57,12 +57,27 @@ static bool valid_object(struct str body)
     return json_scan(body, NULL, NULL, 0, &top, &e) == 0 && top == JSON_OBJECT;
 }
 
-static int ask_one(void *arg)
+/* A provider that cannot be asked is left out, like one that does not answer: the call goes on. */
+static int prepare(struct ask *a, struct buf *target, struct buf *fields)
 {
-    struct ask *a = arg;
     struct exchange *x = a->x;
     const struct provider_face *face =
         provider_face(a->upstream->provider, x->dialect, KIND_MODELS);
+    const struct error before = x->error;
+    int r = provider_target(a->upstream, face, x, target);
+
+    if (r == 0) {
+        http_put(fields, STR("accept"), STR("application/json"));
+        http_put(fields, STR("user-agent"), STR("smartflow"));
+        r = provider_sign(a->upstream, face, x, STR("GET"), buf_str(target), fields);
+    }
+    x->error = before;
+    return r;
+}
+
+static int ask_one(void *arg)
+{
+    struct ask *a = arg;
     _cleanup_(buf_free) struct buf target = {0}, fields = {0};
     struct http_call *c = NULL;
     const struct http_head *head;
@@ -72,12 +87,8 @@ static int ask_one(void *arg)
 
     buf_init(&target, 4096);
     buf_init(&fields, 8192);
-    buf_addstr(&target, a->upstream->base_path);
-    buf_addstr(&target, face->prefix);
-    buf_addstr(&target, STR("/models"));
-    http_put(&fields, STR("accept"), STR("application/json"));
-    http_put(&fields, STR("user-agent"), STR("smartflow"));
-    provider_sign(a->upstream, face, x, STR("GET"), buf_str(&target), &fields);
+    if (prepare(a, &target, &fields) < 0)
+        return 0;
     struct http_client_request rq = {
         .method = STR("GET"), .target = buf_str(&target), .fields = buf_str(&fields)};
     struct http_timeouts t = {.connect = LIST_TIMEOUT,
@@ -140,6 +151,9 @@ static int merged(struct exchange *x, const struct upstream **list, unsigned n)
     r = group_wait(&g, clock_now() + 2 * LIST_TIMEOUT);
     if (r == 0)
         r = reply_list(x, asks, n);
+    else
+        exchange_fail(x, 504, STR("upstream_timeout"),
+            STR("The providers' lists of models did not come in time."));
     for (unsigned i = 0; i < n; i++)
         buf_free(&asks[i].items);
     return r;

@@ -8,7 +8,7 @@
  * they are are never copied, and all that one read brought becomes one write.
  *
  * The wait for the next bytes happens at small stack depth, with the request's head and body given
- * back: an open stream that is silent costs little.
+ * back and the reply's text counted down to a few KiB: an open stream that is silent costs little.
  */
 #include "gateway/gateway_int.h"
 #include "http/inflate.h"
@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define OUT_MAX     15
+#define OUT_MAX     60
 #define IN_MAX      16
 #define PLAIN_BYTES (32 * KIB)
 
@@ -31,17 +31,28 @@ struct relay {
     bool failed;               /* the client is gone */
 };
 
-/* The pieces to be written next. */
+/* The pieces to be written next. They need not outlast a suspension, since a write takes what it
+ * needs of them before it waits; so a thread's streams share one array, and none has it on its
+ * stack. */
 struct out {
-    struct iovec iov[OUT_MAX];
+    struct iovec *iov; /* OUT_MAX of them */
     int n;
 };
 
+static struct iovec *out_room(void)
+{
+    static _Thread_local struct iovec room[OUT_MAX];
+
+    return room;
+}
+
 static void out_flush(struct relay *r, struct out *o)
 {
-    if (o->n && !r->failed && http_reply_writev(r->x->rq, o->iov, o->n) < 0)
-        r->failed = true;
+    int n = o->n;
+
     o->n = 0;
+    if (n && !r->failed && http_reply_writev(r->x->rq, o->iov, n) < 0)
+        r->failed = true;
 }
 
 /* Adds bytes, joining them to the last piece where they follow it in memory. */
@@ -198,15 +209,16 @@ static bool marked_end(const struct exchange *x, int e)
            (e == -ECONNRESET || e == -EPROTO || e == -ETIMEDOUT);
 }
 
-/* One read's pieces: 1 when the stream goes on, 0 when it ended well, or -errno. */
-static int step(struct relay *r, struct http_call *c)
+/* What has come is passed on: 1 when the stream goes on, 0 when it ended well, or -errno. Not
+ * inlined: what lies on the stack here is not needed while the stream is silent. */
+__attribute__((noinline)) static int step(struct relay *r, struct http_call *c)
 {
     struct iovec in[IN_MAX];
-    struct out o = {.n = 0};
-    int n = http_call_readv(c, in, IN_MAX), e = 0;
+    struct out o = {.iov = out_room()};
+    int n = http_call_try_readv(c, in, IN_MAX), e = 0;
 
     if (n < 0)
-        return n;
+        return n == -EAGAIN ? 1 : n;
     for (int i = 0; i < n && e == 0; i++) {
         struct str piece = str_at(in[i].iov_base, in[i].iov_len);
         e = r->inflater ? take_packed(r, piece, &o) : take_piece(r, piece, &o);
@@ -217,6 +229,18 @@ static int step(struct relay *r, struct http_call *c)
     return e < 0 ? e : r->failed ? -EPIPE : 1;
 }
 
+static int pass_on(struct relay *r, struct http_call *c)
+{
+    for (;;) {
+        http_call_wait(c);
+        int e = step(r, c);
+        if (e <= 0)
+            return e;
+        if (meter_text_is_due(&r->x->meter))
+            gw_count_begun(r->x);
+    }
+}
+
 int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_head *h)
 {
     struct relay r;
@@ -225,10 +249,9 @@ int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_h
     if (e == 0)
         e = begin(&r, h);
     if (e == 0)
-        while ((e = step(&r, c)) > 0)
-            continue;
+        e = pass_on(&r, c);
     if (e < 0 && !x->error.status && marked_end(x, e))
-        e = finish(&r, &(struct out){.n = 0});
+        e = finish(&r, &(struct out){.iov = out_room()});
     if (e < 0 && !x->error.status)
         stream_broke(x, e);
     gw_remember_ids(x);

@@ -6,7 +6,8 @@
  *   SIGTERM, SIGINT  drain: readiness says 503, listeners close once their queues are empty, calls
  *                    end, at the latest after the drain time-out. A second one ends at once.
  *   SIGHUP           a new configuration snapshot is loaded and handed to every loop; listeners and
- *                    connections stay. A faulty one is reported and the old one stays.
+ *                    connections stay, new connections get the certificate that is in its files
+ *                    now. A faulty one is reported and the old one stays.
  */
 #include "admin/admin.h"
 #include "base/log.h"
@@ -44,7 +45,6 @@ struct program {
     const char *config_path;
     struct worker *workers;
     unsigned workers_n;
-    struct tls_ctx *tls;
     uint16_t ports[SERVICES];
     unsigned draining;          /* signals seen */
     unsigned undrained;         /* threads that still have calls; the first thread counts */
@@ -126,7 +126,7 @@ static struct http_server_settings server_settings(const struct config *c, int s
         .idle_timeout = c->idle_timeout,
         .body_timeout = c->body_timeout,
         .write_timeout = c->write_timeout,
-        .tls = service == SERVICE_DEMO ? NULL : program.tls,
+        .tls = service == SERVICE_DEMO ? NULL : c->served_tls,
     };
 }
 
@@ -263,6 +263,26 @@ static void begin_drain(struct program *p)
     drain_service(p, SERVICE_PROXY);
 }
 
+/* --- what listeners show --- */
+
+static int make_served_tls(struct config *c)
+{
+    struct tls_server_settings set = {
+        .cert_file = c->tls_cert,
+        .key_file = c->tls_key,
+        .client_ca_file = c->tls_client_ca,
+    };
+    char err[256];
+
+    if (!set.cert_file)
+        return 0;
+    if (tls_server_ctx(&set, &c->served_tls, err, sizeof err) < 0) {
+        log_msg(LOG_ERROR, "TLS: %s", err);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 /* --- reload --- */
 
 static void report_problem(void *ctx, const char *file, unsigned line, const char *text)
@@ -292,12 +312,23 @@ static void take_config(void *arg)
     config_unref(c);
 }
 
+/* Its files may have been renewed. Whether there is TLS cannot change without a restart. */
+static int take_tls(const struct program *p, struct config *c)
+{
+    if (!p->config->served_tls != !c->tls_cert) {
+        log_msg(LOG_ERROR, "SMARTFLOW_TLS_CERT: whether TLS is served cannot change at a reload");
+        return -EINVAL;
+    }
+    return make_served_tls(c);
+}
+
 static void reload(struct program *p)
 {
     struct config *c;
 
-    if (config_load(p->config_path, environ, report_problem, NULL, &c)) {
+    if (config_load(p->config_path, environ, report_problem, NULL, &c) || take_tls(p, c) < 0) {
         log_msg(LOG_ERROR, "the new configuration is faulty; the old one stays");
+        config_unref(c);
         return;
     }
     c->demo = p->config->demo; /* what the listeners are cannot change without a restart */
@@ -338,24 +369,6 @@ static void prepare_process(const struct config *c)
         prctl(PR_SET_DUMPABLE, 0);
     }
     signal(SIGPIPE, SIG_IGN);
-}
-
-static int make_server_tls(struct program *p)
-{
-    struct tls_server_settings set = {
-        .cert_file = p->config->tls_cert,
-        .key_file = p->config->tls_key,
-        .client_ca_file = p->config->tls_client_ca,
-    };
-    char err[256];
-
-    if (!set.cert_file)
-        return 0;
-    if (tls_server_ctx(&set, &p->tls, err, sizeof err) < 0) {
-        log_msg(LOG_ERROR, "TLS: %s", err);
-        return -EINVAL;
-    }
-    return 0;
 }
 
 static int make_workers(struct program *p)
@@ -402,20 +415,25 @@ static int start(struct program *p)
         log_msg(LOG_ERROR, "%s", err);
         return -EIO;
     }
-    if ((r = offload_start(4)) < 0)
+    if ((r = offload_start(4)) < 0) {
+        log_msg(LOG_ERROR, "cannot start the offload threads: %s", strerror(-r));
         return r;
+    }
     for (unsigned i = 0; i < p->workers_n; i++)
         p->workers[i].config = config_ref(p->config);
     pthread_barrier_init(&p->ended, NULL, p->workers_n);
-    for (unsigned i = 1; i < p->workers_n; i++)
-        if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) != 0)
-            return -EAGAIN;
+    for (unsigned i = 1; i < p->workers_n; i++) {
+        if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) == 0)
+            continue;
+        log_msg(LOG_ERROR, "cannot start %u threads: set SMARTFLOW_THREADS lower", p->workers_n);
+        return -EAGAIN;
+    }
     return 0;
 }
 
 static int run(struct program *p)
 {
-    int r = make_server_tls(p);
+    int r = make_served_tls(p->config);
 
     if (r == 0)
         r = make_workers(p);
@@ -425,7 +443,7 @@ static int run(struct program *p)
     }
     if (r < 0)
         return 1;
-    serve_banner(p->config, p->ports, p->tls != NULL);
+    serve_banner(p->config, p->ports, p->config->served_tls != NULL);
     serve_watch_memory();
     worker_run(&p->workers[0]);
     serve_stop_watching();

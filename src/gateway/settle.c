@@ -34,10 +34,45 @@ static bool must_count(struct exchange *x)
 struct count_job {
     struct exchange *x;
     uint64_t input, output;
+    size_t used; /* of the reply's text */
 };
 
 #define COUNT_HERE_BYTES (8 * KIB)
 #define COUNT_MAX_BYTES  (4 * MIB)
+
+/* Runs work on this thread when it is short and on the pool when it is not. The job is bounded work
+ * on the exchange's own memory, so it is waited for without a deadline and with cancellation
+ * masked: the memory must outlive it. False when it could not run. */
+static bool run_count(struct count_job *j, int (*work)(void *), size_t bytes)
+{
+    if (bytes <= COUNT_HERE_BYTES && tokens_ready(j->x->model))
+        return work(j) == 0;
+    co_mask_cancel();
+    int r = offload_run(work, j, NULL, NEVER_NS);
+    co_unmask_cancel();
+    return r == 0;
+}
+
+/* --- while a stream passes --- */
+
+static int count_begun(void *data)
+{
+    struct count_job *j = data;
+
+    j->output = tokens_count_begun(j->x->model, buf_str(&j->x->meter.text), &j->used);
+    return 0;
+}
+
+void gw_count_begun(struct exchange *x)
+{
+    struct count_job j = {.x = x};
+
+    if (!run_count(&j, count_begun, x->meter.text.n))
+        j.used = j.output = 0;
+    meter_text_counted(&x->meter, j.used, j.output);
+}
+
+/* --- at the end --- */
 
 /* Tokens of a text; of a huge one, those of its first part, scaled. */
 static uint64_t count_text(struct str model, struct str text)
@@ -51,31 +86,24 @@ static int count_work(void *data)
 {
     struct count_job *j = data;
     struct exchange *x = j->x;
-    struct str text = buf_str(&x->meter.text);
+    const struct meter *m = &x->meter;
+    uint64_t bytes = m->text_counted + m->text.n;
 
     j->input = x->body.n <= COUNT_MAX_BYTES
                    ? tokens_of_request(x->model, x->match.endpoint->kind, x->body)
                    : x->body.n / 4;
-    j->output = count_text(x->model, text);
-    if (x->meter.output_bytes > text.n && text.n)
-        j->output = j->output * x->meter.output_bytes / text.n;
+    j->output = m->text_tokens + count_text(x->model, buf_str(&m->text));
+    if (m->output_bytes > bytes)
+        j->output = bytes ? j->output * m->output_bytes / bytes : m->output_bytes / 4;
     return 0;
 }
 
-/* The job is bounded work on the exchange's own memory, so it is waited for without a deadline and
- * with cancellation masked: the memory must outlive it. */
 static void count_tokens(struct exchange *x, struct count_job *j)
 {
-    if (x->body.n + x->meter.text.n <= COUNT_HERE_BYTES && tokens_ready(x->model)) {
-        count_work(j);
+    if (run_count(j, count_work, x->body.n + x->meter.text.n))
         return;
-    }
-    co_mask_cancel();
-    if (offload_run(count_work, j, NULL, NEVER_NS) < 0) {
-        j->input = x->body.n / 4;
-        j->output = x->meter.output_bytes / 4;
-    }
-    co_unmask_cancel();
+    j->input = x->body.n / 4;
+    j->output = x->meter.output_bytes / 4;
 }
 
 static void count_locally(struct exchange *x)

@@ -186,8 +186,15 @@ static int look(struct exchange *x, struct str text, struct exchange *t)
     t->caller_credential = x->caller_credential;
     t->body = text;
     int r = gw_scan_body(t);
-    if (r < 0 || !t->model_asked.n)
+    if (r < 0)
         return r;
+    /* A stored prompt, say, may name another model than the session's first message did. */
+    if (!t->model_asked.n)
+        return x->key && x->key->model_allowlist_n
+                   ? exchange_fail_param(t, 403, STR("not_allowed"), STR("model"),
+                         "This key is limited to certain models, and this message does not say in "
+                         "'model' which one it runs.")
+                   : 0;
     r = stage_route.on_request(t);
     if (r == 0 && t->upstream != x->upstream)
         r = exchange_fail_param(t, 400, STR("model_of_another_provider"), STR("model"),

@@ -279,6 +279,29 @@ static void test_messages_that_do_not_pass(void)
     }
 }
 
+/* A key that is limited to certain models cannot run one that a later message does not name. */
+static void test_a_limited_key(void)
+{
+    static const struct str models[] = {STR_INIT("gpt-*")};
+    const struct virtual_key limited = {.model_allowlist = models, .model_allowlist_n = 1};
+    _cleanup_(buf_free) struct buf out = {.max = MIB}, refusal = {.max = MIB};
+    struct ws_reader reader;
+    struct fixture f;
+
+    begin(&f, KIND_RESPONSES_WS, HANDSHAKE("/v1/responses", V13));
+    f.x.key = &limited;
+    must(ws_forward_text(&f.x, STR("{\"model\":\"gpt-5\"}"), &out, &refusal) == 0);
+    CHECK(out.n > 0 && refusal.n == 0);
+    buf_clear(&out);
+    must(ws_forward_text(&f.x, STR("{\"type\":\"response.create\",\"prompt\":{\"id\":\"pmpt_1\"}}"),
+             &out, &refusal) == 0);
+    CHECK_EQ(out.n, 0);
+    CHECK_STR(
+        json_find(frame_text(&refusal, false, &reader), STR("error.code")), STR("\"not_allowed\""));
+    ws_reader_free(&reader);
+    end(&f);
+}
+
 /* --- handshakes --- */
 
 static void test_client_handshake(void)
@@ -415,6 +438,7 @@ int main(void)
     TAP_RUN(test_what_is_no_usage);
     TAP_RUN(test_messages_that_pass);
     TAP_RUN(test_messages_that_do_not_pass);
+    TAP_RUN(test_a_limited_key);
     TAP_RUN(test_client_handshake);
     TAP_RUN(test_subprotocols);
     TAP_RUN(test_upstream_handshake);

@@ -60,7 +60,7 @@ static bool responses_usage(struct str text, struct usage *u)
     size_t from, to;
 
     meter_init(&m, KIND_RESPONSES);
-    m.keep_text = false;
+    m.text_max = 0;
     meter_event(&m, STR_NONE, text, &from, &to);
     *u = m.usage;
     meter_free(&m);

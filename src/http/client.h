@@ -2,8 +2,9 @@
  * The pooled HTTP/1.1 client. Connections belong to the thread that made them; the pool is per
  * thread, keyed by origin. A call is: start (connect or reuse, send) → head → read… → end.
  *
- * A reused connection that turns out closed before a byte of the reply came is replaced once by a
- * fresh one, and the request is sent again, if all of its body is still at hand. Idle connections
+ * A reused connection that turns out closed before a byte of the reply came, within a second of
+ * sending, is replaced once by a fresh one, and the request is sent again: all of its body is still
+ * at hand. One that closes later may have worked on the request; that is an error. Idle connections
  * wait without a coroutine; a byte or an end on one removes it. Redirects are not followed. A call
  * whose body is streamed (stream_body) always gets a fresh connection, as it could not be repeated.
  *
@@ -72,6 +73,10 @@ ssize_t http_call_try_read(struct http_call *c, struct str *ret);
 /* All pieces that one receive brought, up to max: the number of entries filled (> 0), 0 at the end,
  * or -errno as above. So that a relay passes several small chunks on in one write. */
 int http_call_readv(struct http_call *c, struct iovec *iov, int max);
+/* The two halves of that: waiting, at small stack depth, until there is something to read or to be
+ * told; and reading without suspending, where -EAGAIN means that more has to come for a piece. */
+void http_call_wait(struct http_call *c);
+int http_call_try_readv(struct http_call *c, struct iovec *iov, int max);
 /* True when what was read so far is the whole body: the last piece can go out with the end. */
 bool http_call_ended(const struct http_call *c);
 /* All of the rest; at most max bytes, else -EMSGSIZE. Memory lives until http_call_end(). */

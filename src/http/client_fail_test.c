@@ -2,6 +2,7 @@
  * The client against upstreams that misbehave: replies cut at every byte, malformed, stale or late,
  * and callers that go away.
  */
+#include "http/client_int.h"
 #include "http/loopback.h"
 
 /* --- fake upstreams --- */
@@ -224,6 +225,56 @@ static void stale_connection(void)
     upstream_stop(&u);
 }
 
+/* Reads the second request, and hangs up when it could have been worked on. */
+static void serve_then_think(struct raw *r, unsigned number)
+{
+    for (unsigned i = 0; i < 2 && read_request(r) == 0; i++) {
+        buf_clear(&r->in);
+        if (i == 0)
+            (void)raw_sendz(r, "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx");
+    }
+    int64_t until = loop_now() + STALE_WITHIN_NS + 50 * NS_PER_MS;
+    while (number == 0 && loop_now() < until)
+        (void)co_sleep_until(until);
+}
+
+static void no_late_repeat(void)
+{
+    struct upstream u;
+    upstream_start(&u, serve_then_think);
+    struct iovec body = {"payload", 7};
+    struct http_client_request rq = post_request(&body, 1, 7);
+    struct buf out;
+    buf_init(&out, KIB);
+    CHECK_EQ(call(u.port, &rq, &patient, &out, NULL), 0);
+    CHECK_EQ(call(u.port, &rq, &patient, &out, NULL), -ECONNRESET);
+    CHECK_STR(err.code, STR("upstream_closed"));
+    CHECK_EQ(u.accepted, 1);
+    buf_free(&out);
+    upstream_stop(&u);
+}
+
+/* Nothing that a caller chose may break out of the request line or the Host field. */
+static void injected_lines(void)
+{
+    static const char *const bad[] = {"", "/a b", "/a\r\nx: y", "/a\nb", "/a\tb", "/a\x7f"};
+    struct http_origin o = origin_of(1);
+    struct http_client_request rq = get_request();
+    struct http_call *c;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        rq.target = str_of(bad[i]);
+        CHECK_EQ(http_call_start(&o, &rq, &patient, &c, &err, errbuf), -EINVAL);
+        CHECK_STR(err.code, STR("upstream_send_failed"));
+    }
+    rq = get_request();
+    o.host_header = STR("a\r\nx: y");
+    CHECK_EQ(http_call_start(&o, &rq, &patient, &c, &err, errbuf), -EINVAL);
+    rq.method = STR("GET /");
+    o.host_header = STR("a");
+    CHECK_EQ(http_call_start(&o, &rq, &patient, &c, &err, errbuf), -EINVAL);
+    CHECK_EQ(http_blocks_held(), 0);
+}
+
 static void closes_after_reply(struct raw *r, unsigned number)
 {
     if (read_request(r) == 0)
@@ -344,6 +395,28 @@ static void send_timeout(void)
     upstream_stop(&u);
 }
 
+/* After a piece went out in part, no other may follow it. */
+static void broken_stream(void)
+{
+    enum { N = 32 * 1024 * 1024 };
+    struct upstream u;
+    upstream_start(&u, never_reads);
+    struct http_origin o = origin_of(u.port);
+    struct http_timeouts t = {.send = 30 * NS_PER_MS};
+    struct http_client_request rq = post_request(NULL, 0, 0);
+    rq.stream_body = true;
+    rq.body_length = HTTP_LENGTH_UNKNOWN;
+    struct http_call *c;
+    char *p = calloc(1, N);
+    CHECK_EQ(http_call_start(&o, &rq, &t, &c, &err, errbuf), 0);
+    CHECK_EQ(http_call_write(c, str_at(p, N)), -ETIMEDOUT);
+    CHECK_EQ(http_call_write(c, STR("x")), -EPIPE);
+    CHECK_EQ(http_call_write_end(c), -EPIPE);
+    http_call_end(c);
+    free(p);
+    upstream_stop(&u);
+}
+
 static void refused_connection(void)
 {
     uint16_t port;
@@ -408,10 +481,13 @@ IN_LOOP(bytewise)
 IN_LOOP(other_readers)
 IN_LOOP(bad_replies)
 IN_LOOP(stale_connection)
+IN_LOOP(no_late_repeat)
+IN_LOOP(injected_lines)
 IN_LOOP(idle_end)
 IN_LOOP(extra_bytes)
 IN_LOOP(timeouts)
 IN_LOOP(send_timeout)
+IN_LOOP(broken_stream)
 IN_LOOP(refused_connection)
 IN_LOOP(cancellation)
 
@@ -424,10 +500,13 @@ int main(void)
     TAP_RUN(test_other_readers);
     TAP_RUN(test_bad_replies);
     TAP_RUN(test_stale_connection);
+    TAP_RUN(test_no_late_repeat);
+    TAP_RUN(test_injected_lines);
     TAP_RUN(test_idle_end);
     TAP_RUN(test_extra_bytes);
     TAP_RUN(test_timeouts);
     TAP_RUN(test_send_timeout);
+    TAP_RUN(test_broken_stream);
     TAP_RUN(test_refused_connection);
     TAP_RUN(test_cancellation);
     return tap_done();

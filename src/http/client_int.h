@@ -18,6 +18,9 @@
 
 #define POOL_IDLE_NS (60 * NS_PER_S)
 #define MAX_INTERIM  16 /* 1xx heads before the final one */
+/* A connection that was dead when we used it shows that within a round trip. An upstream that hangs
+ * up later has had time to work on the request, and may have charged for it. */
+#define STALE_WITHIN_NS NS_PER_S
 
 struct client_host;
 
@@ -44,7 +47,9 @@ struct http_call {
     bool retried;
     bool got_bytes; /* of the reply */
     bool head_done;
-    int error; /* sticky, of reading */
+    uint8_t interim;   /* 1xx heads so far */
+    unsigned receives; /* of data, to give way now and then */
+    int error;         /* sticky, of reading */
     struct http_input in;
     struct block head_store, fields, held;
     struct http_head head;
@@ -71,6 +76,9 @@ int64_t call_deadline(const struct http_call *c, int64_t wait);
 /* Receives once into the input; suspends until deadline, 0 = not at all (-EAGAIN). > 0, 0 at the
  * end, -errno. */
 ssize_t call_receive(struct http_call *c, int64_t deadline);
+/* Parses what was received: 1 = the final head is there; 0 = more bytes are needed (interim heads
+ * are used up); -EPROTO, -ENOMEM. */
+int call_head_parse(struct http_call *c);
 
 /* client.c */
 int call_fail(struct http_call *c, struct error *err, int r, const char *what);

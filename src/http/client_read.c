@@ -6,7 +6,10 @@
  * once, before anybody has a view of it, and the block goes back as soon as its data is used up.
  */
 #include "http/client_int.h"
+#include "runtime/co.h"
 #include <errno.h>
+
+#define RECEIVES_AT_ONCE 64
 
 static int take_block(struct http_call *c)
 {
@@ -34,11 +37,24 @@ static ssize_t receive_now(struct http_call *c)
     return n;
 }
 
+/* Where data never stops coming no wait would ever give the thread to others, or look at the
+ * call's deadline. Only where the caller may suspend. */
+static int give_way(struct http_call *c)
+{
+    if (++c->receives % RECEIVES_AT_ONCE != 0)
+        return 0;
+    co_yield ();
+    return loop_now() < c->total_at ? 0 : -ETIMEDOUT;
+}
+
 ssize_t call_receive(struct http_call *c, int64_t deadline)
 {
+    int r = deadline > 0 ? give_way(c) : 0;
+    if (r < 0)
+        return r;
     for (;;) {
         if (deadline > 0) {
-            int r = stream_wait_readable(&c->conn->stream, deadline);
+            r = stream_wait_readable(&c->conn->stream, deadline);
             if (r < 0)
                 return r;
         }
@@ -97,11 +113,10 @@ static int head_done(struct http_call *c, size_t n)
     return r < 0 ? r : 1;
 }
 
-/* 1 = the final head is there; 0 = more bytes are needed; -EPROTO. */
-static int head_parse(struct http_call *c, unsigned *interim)
+int call_head_parse(struct http_call *c)
 {
     bool was_head = str_eq(c->req.method, STR("HEAD"));
-    while (input_unread(&c->in) > 0) {
+    while (input_unread(&c->in) > 0 && c->interim <= MAX_INTERIM) {
         const char *why;
         ptrdiff_t n = http_parse_response(
             input_view(&c->in), was_head, http_thread()->room, LIMIT_HEADERS, &c->head, &why);
@@ -112,10 +127,9 @@ static int head_parse(struct http_call *c, unsigned *interim)
         c->in.start += (size_t)n;
         if (c->head.status >= 200 || c->head.status == 101)
             return head_done(c, (size_t)n);
-        if (++*interim > MAX_INTERIM)
-            return -EPROTO;
+        c->interim++;
     }
-    return 0;
+    return c->interim > MAX_INTERIM ? -EPROTO : 0;
 }
 
 static int64_t head_deadline(const struct http_call *c)
@@ -128,9 +142,8 @@ static int64_t head_deadline(const struct http_call *c)
 
 static int head_read(struct http_call *c)
 {
-    unsigned interim = 0;
     for (;;) {
-        int r = head_parse(c, &interim);
+        int r = call_head_parse(c);
         if (r != 0)
             return r;
         input_drop_used(&c->in);
@@ -141,10 +154,12 @@ static int head_read(struct http_call *c)
 }
 
 /* A kept connection may have been closed by the peer at the moment we used it. Nothing of a reply
- * came, so nothing tells that the request was looked at. */
+ * came, and it ended too soon for the request to have been worked on. */
 static bool may_repeat(const struct http_call *c, int r)
 {
-    return c->info.reused && !c->retried && !c->got_bytes && (r == -ECONNRESET || r == -EPIPE);
+    bool stale = !c->sent_all || loop_now() - c->info.sent_at < STALE_WITHIN_NS;
+    return c->info.reused && !c->retried && !c->got_bytes && stale &&
+           (r == -ECONNRESET || r == -EPIPE);
 }
 
 static int repeat(struct http_call *c, struct error *err)
@@ -235,10 +250,10 @@ ssize_t http_call_try_read(struct http_call *c, struct str *ret)
     return read_piece(c, ret, false);
 }
 
-int http_call_readv(struct http_call *c, struct iovec *iov, int max)
+static int read_pieces(struct http_call *c, struct iovec *iov, int max, bool wait)
 {
     struct str piece;
-    ssize_t n = read_piece(c, &piece, true);
+    ssize_t n = read_piece(c, &piece, wait);
     if (n <= 0)
         return (int)n;
     int k = 0;
@@ -252,6 +267,22 @@ int http_call_readv(struct http_call *c, struct iovec *iov, int max)
         if (n <= 0)
             return k;
     }
+}
+
+int http_call_readv(struct http_call *c, struct iovec *iov, int max)
+{
+    return read_pieces(c, iov, max, true);
+}
+
+int http_call_try_readv(struct http_call *c, struct iovec *iov, int max)
+{
+    return read_pieces(c, iov, max, false);
+}
+
+void http_call_wait(struct http_call *c)
+{
+    if (c->error == 0 && c->head_done && !c->body.done && input_unread(&c->in) == 0)
+        (void)refill(c, true); /* a failure stays in c->error, for the next read */
 }
 
 bool http_call_ended(const struct http_call *c)
@@ -277,6 +308,9 @@ static int receive_exact(struct http_call *c, char *to, size_t n)
         n -= (size_t)got;
         c->info.bytes_received += (uint64_t)got;
         c->body.left -= (uint64_t)got;
+        int r = n > 0 ? give_way(c) : 0;
+        if (r < 0)
+            return c->error = r;
     }
     c->body.done = true;
     return 0;

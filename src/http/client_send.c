@@ -35,9 +35,21 @@ static struct str framing_text(const struct http_client_request *r, char out[sta
     return str_at(out, (size_t)n);
 }
 
+/* What goes into the request line and the Host field can come from a caller, in parts: it must not
+ * end its line, nor its place in it. */
+static bool in_place(struct str s)
+{
+    bool bad = s.n == 0;
+    for (size_t i = 0; i < s.n; i++)
+        bad |= (unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f;
+    return !bad;
+}
+
 int call_head_text(struct http_call *c)
 {
     const struct http_client_request *r = &c->req;
+    if (!in_place(r->method) || !in_place(r->target) || !in_place(c->origin->host_header))
+        return -EINVAL;
     char length[64];
     struct str framing = framing_text(r, length), host = c->origin->host_header;
     size_t n = r->method.n + r->target.n + r->fields.n + framing.n + host.n + 64;
@@ -80,12 +92,16 @@ static int iov_rest(const struct http_call *c, struct iovec out[static SEND_IOV]
     return n;
 }
 
-/* Whether the peer has answered, or hung up, before everything was sent. */
+/* Whether the peer has answered, or hung up, before everything was sent. Interim replies (some
+ * servers send a 100 that nobody asked for) are no answer: the peer still waits for the rest. */
 static bool reply_is_early(struct http_call *c)
 {
     if (!io_is_ready(&c->conn->stream.io, IO_READ))
         return false;
-    ssize_t n = call_receive(c, 0);
+    ssize_t n;
+    while ((n = call_receive(c, 0)) > 0)
+        if (call_head_parse(c) != 0 || input_unread(&c->in) > 0)
+            return true;
     return n != -EAGAIN;
 }
 
@@ -197,7 +213,9 @@ static int send_parts(struct http_call *c, struct str a, struct str b, struct st
     struct iovec iov[4];
     for (int i = 0; i < 4; i++)
         iov[i] = (struct iovec){(char *)parts[i].p, parts[i].n};
-    return send_iov(c, iov, 4);
+    int r = send_iov(c, iov, 4);
+    c->send_broken |= r < 0; /* part of a piece may be out: nothing can follow it */
+    return r;
 }
 
 int http_call_write(struct http_call *c, struct str bytes)

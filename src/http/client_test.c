@@ -193,6 +193,88 @@ static void early_reply(void)
     upstream_stop(&u);
 }
 
+/* Sends interim replies before it reads the body, as if it had been asked to. */
+static void hints_first(struct raw *r, unsigned number)
+{
+    enum { N = 32 * 1024 * 1024 };
+    if (read_request(r) < 0)
+        return;
+    (void)raw_sendz(r, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n");
+    while (r->in.n < N && raw_more(r) > 0)
+        ;
+    (void)raw_sendz(r, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+}
+
+static void interim_while_sending(void)
+{
+    enum { N = 32 * 1024 * 1024 };
+    struct upstream u;
+    upstream_start(&u, hints_first);
+    char *p = calloc(1, N);
+    struct iovec body = {p, N};
+    struct http_client_request rq = post_request(&body, 1, N);
+    struct http_timeouts t = {.total = 10 * NS_PER_S};
+    struct buf out;
+    buf_init(&out, KIB);
+    CHECK_EQ(call(u.port, &rq, &t, &out, NULL), 0);
+    CHECK_STR(buf_str(&out), STR("ok"));
+    buf_free(&out);
+    free(p);
+    upstream_stop(&u);
+}
+
+/* --- fairness --- */
+
+static bool others_end;
+static unsigned other_turns;
+
+static void others(void *arg)
+{
+    for (; !others_end; other_turns++)
+        co_yield ();
+    others_end = false;
+}
+
+enum { FLOOD = 32 * 1024 * 1024 };
+
+static void floods(struct raw *r, unsigned number)
+{
+    if (read_request(r) < 0)
+        return;
+    char *p = calloc(1, FLOOD);
+    (void)raw_sendz(r, "HTTP/1.1 200 OK\r\ncontent-length: 33554432\r\n\r\n");
+    (void)raw_send(r, str_at(p, FLOOD));
+    free(p);
+}
+
+/* Data that is always there must not keep the thread from others. */
+static void gives_way(void)
+{
+    struct upstream u;
+    upstream_start(&u, floods);
+    struct http_origin o = origin_of(u.port);
+    struct http_client_request rq = get_request();
+    struct http_call *c;
+    const struct http_head *h;
+    struct str piece;
+    size_t all = 0, run = 0, longest = 0;
+    CHECK_EQ(http_call_start(&o, &rq, &patient, &c, &err, errbuf), 0);
+    CHECK_EQ(http_call_head(c, &h, &err), 0);
+    CHECK_EQ(co_spawn("others", others, NULL, NULL), 0);
+    (void)co_sleep_until(in_ms(20)); /* the buffers between fill up */
+    for (unsigned turns = other_turns; http_call_read(c, &piece) > 0; turns = other_turns) {
+        run = turns == other_turns ? run + piece.n : 0;
+        longest = MAX(longest, run);
+        all += piece.n;
+    }
+    CHECK_EQ(all, FLOOD);
+    CHECK(longest <= MIB + 64 * KIB);
+    http_call_end(c);
+    others_end = true;
+    WAIT_FOR(!others_end);
+    upstream_stop(&u);
+}
+
 /* --- upgrade --- */
 
 static void serve_upgrade(struct raw *r, unsigned number)
@@ -321,6 +403,8 @@ IN_LOOP(head_method)
 IN_LOOP(streamed_body)
 IN_LOOP(large_both_ways)
 IN_LOOP(early_reply)
+IN_LOOP(interim_while_sending)
+IN_LOOP(gives_way)
 IN_LOOP(upgrade)
 IN_LOOP(waiting_stream)
 IN_LOOP(client_gone)
@@ -332,6 +416,8 @@ int main(void)
     TAP_RUN(test_streamed_body);
     TAP_RUN(test_large_both_ways);
     TAP_RUN(test_early_reply);
+    TAP_RUN(test_interim_while_sending);
+    TAP_RUN(test_gives_way);
     TAP_RUN(test_upgrade);
     TAP_RUN(test_waiting_stream);
     TAP_RUN(test_client_gone);

@@ -114,7 +114,7 @@ int http_reply(struct http_request *rq, int status, struct str fields, struct st
  * HTTP_LENGTH_UNKNOWN it is chunked (1.0 clients: until close). */
 int http_reply_begin(struct http_request *rq, int status, struct str fields, uint64_t length);
 int http_reply_write(struct http_request *rq, struct str bytes);
-int http_reply_writev(struct http_request *rq, const struct iovec *iov, int n); /* n <= 16 */
+int http_reply_writev(struct http_request *rq, const struct iovec *iov, int n); /* n <= 64 */
 int http_reply_flush(struct http_request *rq);
 /* trailers: field lines, or empty. -EMSGSIZE when fewer bytes than declared were written (the
  * connection is then closed, so that the client notices). */

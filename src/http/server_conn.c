@@ -82,7 +82,10 @@ static void conn_hangup(struct io *io)
         conn_free(c);
         break;
     case CONN_LINGER:
-        conn_linger_read(c);
+        if (c->linger_left == 0)
+            conn_free(c); /* what it sent stays unread; it is through with us */
+        else
+            conn_linger_read(c);
         break;
     default:
         c->gone = true;

@@ -38,21 +38,23 @@ void conn_linger(struct http_conn *c)
     conn_linger_read(c);
 }
 
-/* Below TLS on purpose: the bytes are not looked at. */
+/* Below TLS on purpose: the bytes are not looked at. A peer that sends more than we are ready to throw
+ * away is left to fill its window until the timer ends it: closing at once would reset the connection
+ * and with it take the reply out of the peer's hands. */
 void conn_linger_read(struct http_conn *c)
 {
-    while (io_is_ready(&c->stream.io, IO_READ)) {
+    while (c->linger_left > 0 && io_is_ready(&c->stream.io, IO_READ)) {
         char discard[1024];
         ssize_t n = recv(c->stream.io.fd, discard, sizeof(discard), 0);
         if (n < 0 && errno == EAGAIN) {
             io_not_ready(&c->stream.io, IO_READ);
             return;
         }
-        if (n <= 0 || (size_t)n >= c->linger_left) {
+        if (n <= 0) {
             conn_free(c);
             return;
         }
-        c->linger_left -= (size_t)n;
+        c->linger_left -= MIN((size_t)n, c->linger_left);
     }
 }
 

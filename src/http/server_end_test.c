@@ -376,6 +376,49 @@ static void drain_fresh(void)
     rig_stop();
 }
 
+/* Begins its reply, as one that may be kept, and ends it when told. */
+static void begun_handler(struct http_request *rq, void *ctx)
+{
+    if (entered++ > 0) {
+        (void)http_reply(rq, 200, STR_NONE, STR("second"));
+        return;
+    }
+    (void)http_reply_begin(rq, 200, STR_NONE, 5);
+    (void)http_reply_flush(rq);
+    while (!let_go)
+        (void)co_sleep_until(loop_now() + 200 * NS_PER_US);
+    (void)http_reply_write(rq, STR("first"));
+    /* Sent before this reply ends, and before the loop could hear of it. */
+    CHECK_EQ(raw_sendz(ctx, get), 0);
+    (void)http_reply_end(rq, STR_NONE);
+}
+
+/* A reply that was begun before the drain told the client to go on: what it sent by the reply's end
+ * is answered. */
+static void drain_kept(void)
+{
+    struct raw c;
+    reset_counts();
+    drained = 0;
+    let_go = false;
+    rig.handler.ctx = &c;
+    rig_start(begun_handler);
+    raw_open(&c, rig.port);
+    CHECK_EQ(raw_sendz(&c, get), 0);
+    WAIT_FOR(entered == 1);
+    http_server_drain(rig.server, on_drained, NULL);
+    let_go = true;
+    for (int i = 0; i < 2; i++) {
+        _cleanup_(reply_free) struct reply r;
+        CHECK_EQ(raw_reply(&c, false, &r), 0);
+        CHECK_EQ(r.status, 200);
+        CHECK_EQ(r.close, i == 1);
+    }
+    WAIT_FOR(drained == 1);
+    raw_close(&c);
+    rig_stop();
+}
+
 static void abort_all(void)
 {
     reset_counts();
@@ -501,6 +544,7 @@ IN_LOOP(forget_head)
 IN_LOOP(drain_empty)
 IN_LOOP(drain_all_kinds)
 IN_LOOP(drain_fresh)
+IN_LOOP(drain_kept)
 IN_LOOP(abort_all)
 IN_LOOP(most_connections)
 IN_LOOP(burst_of_connections)
@@ -521,6 +565,7 @@ int main(void)
     TAP_RUN(test_drain_empty);
     TAP_RUN(test_drain_all_kinds);
     TAP_RUN(test_drain_fresh);
+    TAP_RUN(test_drain_kept);
     TAP_RUN(test_abort_all);
     TAP_RUN(test_most_connections);
     TAP_RUN(test_burst_of_connections);

@@ -5,14 +5,15 @@
  *
  * A write that the socket does not take suspends until the client has taken some, at most the write
  * time-out per progress: that is the back-pressure a relay passes on to its upstream. After a
- * failed write the connection is only good for a reset.
+ * failed write the connection is only good for a reset. The lists of what is written lie in memory
+ * of the thread; only a write that has to wait takes its own copy, so that stacks stay small.
  */
 #include "http/server_int.h"
 #include "http/thread.h"
 #include "runtime/loop.h"
 #include <errno.h>
 
-#define REPLY_IOV 16
+#define REPLY_IOV 64
 
 static void iov_advance(struct iovec **iov, int *n, size_t done)
 {
@@ -41,26 +42,46 @@ static int wait_writable(struct http_conn *c)
     return io_wait(io, dir, loop_now() + c->server->set.write_timeout);
 }
 
-int conn_send(struct http_conn *c, struct iovec *iov, int n)
+/* Sends what the socket takes now: 0 when that was all, -EAGAIN when it has to be waited for. */
+static int send_now(struct http_conn *c, struct iovec **iov, int *n)
 {
-    iov_advance(&iov, &n, 0);
-    while (n > 0) {
-        if (c->gone) {
-            reply_reset(c);
+    iov_advance(iov, n, 0);
+    while (*n > 0) {
+        if (c->gone)
             return -ECANCELED;
-        }
-        ssize_t done = stream_try_writev(&c->stream, iov, n);
-        if (done >= 0) {
-            iov_advance(&iov, &n, (size_t)done);
-            continue;
-        }
-        int r = done == -EAGAIN ? wait_writable(c) : (int)done;
-        if (r < 0) {
-            reply_reset(c);
-            return r;
-        }
+        ssize_t done = stream_try_writev(&c->stream, *iov, *n);
+        if (done < 0)
+            return (int)done;
+        iov_advance(iov, n, (size_t)done);
     }
     return 0;
+}
+
+/* Goes on when the socket is full, with entries of its own. Not inlined: hardly any write gets
+ * here.
+ */
+__attribute__((noinline)) static int send_waiting(struct http_conn *c, struct iovec *iov, int n)
+{
+    _cleanup_(block_give) struct block own = {0};
+    int r = block_take(&own, (size_t)n * sizeof(*iov));
+    if (r < 0)
+        return r;
+    memcpy(own.p, iov, (size_t)n * sizeof(*iov));
+    iov = (struct iovec *)(void *)own.p;
+    do
+        r = wait_writable(c);
+    while (r == 0 && (r = send_now(c, &iov, &n)) == -EAGAIN);
+    return r;
+}
+
+int conn_send(struct http_conn *c, struct iovec *iov, int n)
+{
+    int r = send_now(c, &iov, &n);
+    if (r == -EAGAIN)
+        r = send_waiting(c, iov, n);
+    if (r < 0)
+        reply_reset(c);
+    return r;
 }
 
 /* --- the head --- */
@@ -205,7 +226,7 @@ static struct str size_line(size_t n, char out[static 24])
 static int send_parts(
     struct http_conn *c, const struct iovec *iov, int n, size_t bytes, struct str end)
 {
-    struct iovec out[REPLY_IOV + 4];
+    static _Thread_local struct iovec out[REPLY_IOV + 4]; /* free again before a write waits */
     char line[24];
     bool framed = c->reply.chunked && bytes > 0;
     int k = add_head(c, out);

@@ -88,6 +88,8 @@ static void requests_run(struct http_conn *c)
             return;
         }
         c->rq.first_byte_at = loop_now(); /* of what is already here, if anything */
+        if (c->server->draining) /* a last look, as conn_drain() has it for those that waited */
+            c->stream.io.ready |= IO_READ;
         int r = conn_read_request(c);
         if (r == 0)
             conn_wait(c);

@@ -85,6 +85,9 @@ bool json_next(struct str container, size_t *at, struct str *ret_key, struct str
 /* Finds a member by path ("usage.prompt_tokens_details.cached_tokens") in a valid object's text.
  * First match wins. Returns its raw value text; p NULL when absent. */
 struct str json_find(struct str object, struct str path);
+/* Several members of one object in one walk: ret_values[i] is the first member that is called
+ * names[i], or p NULL. The names, which are no paths, differ. */
+void json_members(struct str object, const struct str *names, struct str *ret_values, size_t n);
 enum json_type json_type_of(struct str value);
 
 #endif

@@ -25,13 +25,11 @@ typedef const uint8_t *string_fn(struct scanner *s, const uint8_t *p);
 struct watch {
     struct json_span *spans;
     unsigned n;
-    uint64_t lengths[2]; /* bit i: a wanted name of this level has i bytes; bit 63: 63 or more */
-    uint64_t open[2];    /* wants whose value is being read */
-    uint64_t inside;     /* two-part wants whose first part names the member being read */
-    uint64_t parents;    /* two-part wants whose first part has been seen */
-    struct want_name {
-        struct str part[2]; /* part[1].p is NULL when the path has one part */
-    } names[JSON_MAX_WANTS];
+    uint64_t open[2]; /* wants whose value is being read */
+    uint64_t inside;  /* two-part wants whose first part names the member being read */
+    uint64_t parents; /* two-part wants whose first part has been seen */
+    const char *names[2][JSON_MAX_WANTS]; /* by level; level 1 is NULL when a path has one part */
+    uint8_t lengths[2][JSON_MAX_WANTS];   /* of the names; where there is none, 0 */
 };
 
 struct scanner {

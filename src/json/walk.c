@@ -14,31 +14,79 @@ static size_t skip_space(struct str s, size_t at)
     return at;
 }
 
+#ifdef __SSE2__
+static inline __m128i equal(__m128i v, char c)
+{
+    return _mm_cmpeq_epi8(v, _mm_set1_epi8(c));
+}
+
+static inline __m128i sixteen(struct str s, size_t at)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)(s.p + at));
+}
+#endif
+
+/* The first quote or backslash at or behind `at`, or s.n. */
+static size_t next_quote(struct str s, size_t at)
+{
+#ifdef __SSE2__
+    for (; at + 16 <= s.n; at += 16) {
+        __m128i v = sixteen(s, at);
+        unsigned hits = (unsigned)_mm_movemask_epi8(_mm_or_si128(equal(v, '"'), equal(v, '\\')));
+        if (hits)
+            return at + (unsigned)__builtin_ctz(hits);
+    }
+#endif
+    while (at < s.n && s.p[at] != '"' && s.p[at] != '\\')
+        at++;
+    return MIN(at, s.n);
+}
+
+static bool is_mark(char c)
+{
+    return c == '"' || (c | 0x20) == '{' || (c | 0x20) == '}';
+}
+
+/* The first quote or bracket at or behind `at`, or s.n. '[' and ']' are '{' and '}' without the bit
+ * 0x20. */
+static size_t next_mark(struct str s, size_t at)
+{
+#ifdef __SSE2__
+    for (; at + 16 <= s.n; at += 16) {
+        __m128i v = sixteen(s, at), curly = _mm_or_si128(v, _mm_set1_epi8(0x20));
+        unsigned hits = (unsigned)_mm_movemask_epi8(
+            _mm_or_si128(equal(v, '"'), _mm_or_si128(equal(curly, '{'), equal(curly, '}'))));
+        if (hits)
+            return at + (unsigned)__builtin_ctz(hits);
+    }
+#endif
+    while (at < s.n && !is_mark(s.p[at]))
+        at++;
+    return MIN(at, s.n);
+}
+
 /* at stands at an opening quote; returns the offset behind the closing one. */
 static size_t skip_string(struct str s, size_t at)
 {
-    for (at++; at < s.n; at++) {
+    for (at++; (at = next_quote(s, at)) < s.n; at += 2)
         if (s.p[at] == '"')
             return at + 1;
-        if (s.p[at] == '\\')
-            at++;
-    }
     return s.n;
 }
 
 static size_t skip_container(struct str s, size_t at)
 {
     size_t depth = 0;
-    while (at < s.n) {
-        char c = s.p[at];
-        if (c == '"') {
+
+    while ((at = next_mark(s, at)) < s.n) {
+        if (s.p[at] == '"') {
             at = skip_string(s, at);
             continue;
         }
-        at++;
-        if (c == '{' || c == '[')
+        bool opens = (s.p[at++] | 0x20) == '{';
+        if (opens)
             depth++;
-        else if ((c == '}' || c == ']') && --depth == 0)
+        else if (--depth == 0)
             break;
     }
     return at;
@@ -93,18 +141,40 @@ bool json_next(struct str container, size_t *at, struct str *ret_key, struct str
     return true;
 }
 
+/* A member's name as it stands in the text. */
+static bool is_name(struct str key, struct str name)
+{
+    if (key.n == name.n && (key.n == 0 || memcmp(key.p, name.p, key.n) == 0))
+        return true;
+    return key.n > name.n && memchr(key.p, '\\', key.n) && escaped_eq(key, name);
+}
+
 static struct str find_member(struct str object, struct str name)
 {
+    struct str value;
+
+    json_members(object, &name, &value, 1);
+    return value;
+}
+
+void json_members(struct str object, const struct str *names, struct str *ret_values, size_t n)
+{
     struct str key, value;
-    size_t at = json_inside(object);
+    size_t at = json_inside(object), left = n;
+
+    for (size_t i = 0; i < n; i++)
+        ret_values[i] = STR_NONE;
     if (at == 0 || object.p[at - 1] != '{')
-        return STR_NONE;
-    while (json_next(object, &at, &key, &value)) {
-        bool escaped = key.n && memchr(key.p, '\\', key.n);
-        if (escaped ? escaped_eq(key, name) : str_eq(key, name))
-            return value;
+        return;
+    while (left && json_next(object, &at, &key, &value)) {
+        for (size_t i = 0; i < n; i++) {
+            if (ret_values[i].p || !is_name(key, names[i]))
+                continue;
+            ret_values[i] = value;
+            left--;
+            break;
+        }
     }
-    return STR_NONE;
 }
 
 struct str json_find(struct str object, struct str path)
@@ -128,13 +198,17 @@ ptrdiff_t json_unescape(struct str literal, char *out)
         return -EINVAL;
     p++;
     end--;
-    while (p < end) {
+    for (;;) {
+        struct str left = str_at((const char *)p, (size_t)(end - p));
+        size_t plain = next_quote(left, 0);
+        if (plain)
+            memcpy(q, p, plain);
+        p += plain;
+        q += plain;
+        if (p == end)
+            break;
         if (*p == '"')
             return -EINVAL;
-        if (*p != '\\') {
-            *q++ = *p++;
-            continue;
-        }
         int32_t c = escape_decode(p, end, &p);
         if (c < 0)
             return -EINVAL;

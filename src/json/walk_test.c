@@ -97,6 +97,56 @@ static void test_find(void)
     CHECK(!json_find(STR_NONE, STR("a")).p);
 }
 
+/* Several members at once are what one look-up each finds. */
+static void test_members(void)
+{
+    static const struct str names[] = {STR_INIT("b"), STR_INIT("missing"), STR_INIT("a"),
+        STR_INIT(""), STR_INIT("err"), STR_INIT("b.c")};
+    struct str text = STR("{\"a\":1,\"a\":2,\"\\u0062\":{\"c\":3,\"err\":4},\"b\":5,\"\":[6],"
+                          "\"b.c\":7,\"e\\u0072r\":\"x\"}");
+    struct str values[ARRAY_LEN(names)];
+
+    json_members(text, names, values, ARRAY_LEN(names));
+    CHECK_STR(values[0], STR("{\"c\":3,\"err\":4}"));
+    CHECK(!values[1].p);
+    CHECK_STR(values[2], STR("1"));
+    CHECK_STR(values[3], STR("[6]"));
+    CHECK_STR(values[4], STR("\"x\""));
+    CHECK_STR(values[5], STR("7"));
+    json_members(STR("[1]"), names, values, ARRAY_LEN(names));
+    CHECK(!values[2].p);
+    json_members(STR_NONE, names, values, ARRAY_LEN(names));
+    CHECK(!values[2].p);
+}
+
+/* Marks at every place within and around the blocks that are looked at in one step. */
+static void test_mark_places(void)
+{
+    static const char *const marks[] = {"\\\"", "\\\\", "{", "}", "[", "]", "{[", "\\\"}"};
+    unsigned wrong = 0;
+
+    for (unsigned k = 0; k < ARRAY_LEN(marks); k++) {
+        for (int before = 0; before < 40; before++) {
+            for (int after = 0; after < 36; after += 5) {
+                char text[160], want[128];
+                int n = snprintf(want, sizeof want, "{\"%.*s\":[\"%.*s%s%.*s\"],\"b\":{}}",
+                    before % 20, "key____________________", before,
+                    "........................................", marks[k], after,
+                    "........................................");
+                snprintf(text, sizeof text, "[%s,7]", want);
+                char *copy = str_dup(str_of(text)); /* its own memory, for the sanitizer */
+                struct str all = str_at(copy, (size_t)n + 4), key, value;
+                size_t at = json_inside(all);
+                wrong +=
+                    !json_next(all, &at, &key, &value) || !str_eq(value, str_at(want, (size_t)n));
+                wrong += !json_next(all, &at, &key, &value) || !str_eq(value, STR("7"));
+                free(copy);
+            }
+        }
+    }
+    CHECK_EQ(wrong, 0);
+}
+
 static void test_unescape(void)
 {
     static const struct {
@@ -190,6 +240,8 @@ int main(void)
     TAP_RUN(test_walk_not_a_container);
     TAP_RUN(test_walk_truncated);
     TAP_RUN(test_find);
+    TAP_RUN(test_members);
+    TAP_RUN(test_mark_places);
     TAP_RUN(test_unescape);
     TAP_RUN(test_unescape_refuses);
     TAP_RUN(test_u64);

@@ -1,38 +1,59 @@
 /*
  * Notes where wanted members stand while json_scan() passes over them. Only the top object and the
- * objects directly in it are watched. A name is compared only when one of the wanted names of its
- * level has its length, so the usual unknown member costs one shift.
+ * objects directly in it are watched. A name is compared only with wanted names of its length,
+ * which are found among all of them at once.
  *
  * The first occurrence of a member keeps the span; a later one only sets the duplicate flag.
  */
 #include "json/scan_int.h"
-
-static uint64_t length_bit(size_t n)
-{
-    return 1ull << MIN(n, (size_t)63);
-}
 
 void watch_init(struct watch *w, const struct json_want *wants, struct json_span *spans, size_t n)
 {
     must(n <= JSON_MAX_WANTS);
     w->spans = spans;
     w->n = (unsigned)n;
-    w->lengths[0] = w->lengths[1] = 0;
     w->open[0] = w->open[1] = w->inside = w->parents = 0;
+    if (n)
+        memset(w->lengths, 0, sizeof(w->lengths));
     for (size_t i = 0; i < n; i++) {
         struct str path = wants[i].path;
-        size_t dot = 0;
-        while (dot < path.n && path.p[dot] != '.')
-            dot++;
-        w->names[i].part[0] = str_at(path.p, dot);
-        w->names[i].part[1] = STR_NONE;
-        w->lengths[0] |= length_bit(dot);
-        if (dot < path.n) {
-            w->names[i].part[1] = str_at(path.p + dot + 1, path.n - dot - 1);
-            w->lengths[1] |= length_bit(path.n - dot - 1);
-        }
+        const char *dot = memchr(path.p, '.', path.n);
+        size_t first = dot ? (size_t)(dot - path.p) : path.n;
+        must(path.n <= UINT8_MAX);
+        w->names[0][i] = path.p;
+        w->lengths[0][i] = (uint8_t)first;
+        w->names[1][i] = dot ? dot + 1 : NULL;
+        w->lengths[1][i] = dot ? (uint8_t)(path.n - first - 1) : 0;
         spans[i] = (struct json_span){.type = JSON_NONE};
     }
+}
+
+static struct str wanted_name(const struct watch *w, unsigned level, unsigned i)
+{
+    return str_at(w->names[level][i], w->lengths[level][i]);
+}
+
+/* The wants whose name of this level has n bytes. */
+static uint64_t of_length(const struct watch *w, unsigned level, size_t n)
+{
+    const uint8_t *have = w->lengths[level];
+
+    if (n > UINT8_MAX)
+        return 0;
+#ifdef __SSE2__
+    _Static_assert(JSON_MAX_WANTS == 32, "two vectors");
+    __m128i want = _mm_set1_epi8((char)n);
+    unsigned low = (unsigned)_mm_movemask_epi8(
+        _mm_cmpeq_epi8(want, _mm_loadu_si128((const __m128i *)(const void *)have)));
+    unsigned high = (unsigned)_mm_movemask_epi8(
+        _mm_cmpeq_epi8(want, _mm_loadu_si128((const __m128i *)(const void *)(have + 16))));
+    return low | (uint64_t)high << 16;
+#else
+    uint64_t found = 0;
+    for (unsigned i = 0; i < w->n; i++)
+        found |= (uint64_t)(have[i] == n) << i;
+    return found;
+#endif
 }
 
 /* The first part of a path with two parts was met. */
@@ -57,17 +78,18 @@ static void meet_member(struct watch *w, unsigned i, unsigned level, uint32_t at
 
 void watch_key(struct watch *w, unsigned level, struct str key, bool escaped, uint32_t at)
 {
-    uint64_t candidates = level == 0 ? ~0ull : w->inside;
+    uint64_t left = level == 0 ? (1ull << w->n) - 1 : w->inside;
     w->open[level] = 0;
     if (level == 0)
         w->inside = 0;
-    if (!escaped && !(w->lengths[level] & length_bit(key.n)))
-        return;
-    for (unsigned i = 0; i < w->n; i++) {
-        struct str name = w->names[i].part[level];
-        if (!(candidates >> i & 1) || (escaped ? !escaped_eq(key, name) : !str_eq(key, name)))
+    if (!escaped)
+        left &= of_length(w, level, key.n);
+    for (; left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        struct str name = wanted_name(w, level, i);
+        if (escaped ? !escaped_eq(key, name) : !str_eq(key, name))
             continue;
-        if (level == 0 && w->names[i].part[1].p)
+        if (level == 0 && w->names[1][i])
             meet_parent(w, i);
         else
             meet_member(w, i, level, at);

@@ -18,9 +18,13 @@ struct meter {
     struct usage usage;    /* source USAGE_REPORTED once anything was found */
     struct buf tail;       /* of meter_piece() */
     uint64_t events;       /* stream events with data */
-    uint64_t output_bytes; /* text bytes of deltas seen, for local counting */
-    struct buf text;       /* the text itself, bounded, for exact local counting */
-    bool keep_text;        /* collect it: the provider may report nothing */
+    uint64_t output_bytes; /* text bytes of deltas seen while no usage was known */
+    struct buf text;       /* the part of that text which is not counted yet, bounded */
+    uint64_t text_counted; /* bytes of it that were counted and dropped, */
+    uint64_t text_tokens;  /* and their tokens */
+    size_t text_due;       /* how much is kept before it is time to count */
+    size_t text_max;       /* how much may be kept; of the rest only the bytes are counted */
+    bool null_seen;        /* a chunk with "usage":null came */
     bool finished;         /* the stream's own end marker came */
     bool failed;           /* an error event came inside the stream */
     struct buf ids; /* what the reply named, each with a NUL: "resp_…", a batch's output file */
@@ -28,11 +32,28 @@ struct meter {
 
 void meter_init(struct meter *m, enum endpoint_kind kind);
 void meter_free(struct meter *m);
-/* The ids of things that the provider made, one by one: start with *at = 0; false at the end. */
+/* The ids of things that the provider made and keeps, one by one: start with *at = 0; false at the
+ * end. */
 bool meter_next_id(const struct meter *m, size_t *at, struct str *ret_id);
 void meter_reply(struct meter *m, struct str json);
 void meter_piece(struct meter *m, struct str bytes);
 void meter_pieces_end(struct meter *m);
+
+/* The text of a stream is kept as long as no usage is reported, since it may never be. So that a
+ * long stream holds little of it, whoever feeds the events asks after each read whether it is time
+ * to count what is there, and tells the meter how much was counted. What can only be counted when
+ * more of it is there (a word of many KiB) is kept up to METER_TEXT_MAX; or, where "usage":null
+ * says that a report is to come, a sample of it is enough. */
+#define METER_TEXT_MAX   ((size_t)256 << 10)
+#define METER_TEXT_DUE   ((size_t)3 << 10)
+#define METER_TEXT_LARGE ((size_t)8 << 10) /* the same where a report is to come */
+#define METER_TEXT_KEPT  ((size_t)4 << 10) /* memory that a silent stream may hold for it */
+static inline bool meter_text_is_due(const struct meter *m)
+{
+    return m->text.n >= m->text_due;
+}
+/* The first bytes of m->text were so many tokens. */
+void meter_text_counted(struct meter *m, size_t bytes, uint64_t tokens);
 
 enum meter_verdict {
     METER_PASS,  /* pass it on */

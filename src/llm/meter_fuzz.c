@@ -1,9 +1,10 @@
 /*
- * Replies of any content: no crash, offsets that lie in the data, and a reply's usage that does not
- * depend on how its bytes were cut into pieces.
+ * Replies of any content: no crash, offsets that lie in the data, a reply's usage that does not
+ * depend on how its bytes were cut into pieces, and the short way of "usage":null in valid JSON.
  */
 #include "base/macros.h"
 #include "llm/meter.h"
+#include "json/scan.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -20,6 +21,31 @@ static bool same(const struct usage *a, const struct usage *b)
            a->audio_out == b->audio_out && a->audio_ms == b->audio_ms && a->source == b->source;
 }
 
+static bool is_json(struct str text)
+{
+    struct json_error e;
+    enum json_type top;
+
+    return json_scan(text, NULL, NULL, 0, &top, &e) == 0;
+}
+
+/* What a chunk is does not depend on whether one with "usage":null came before. */
+static void both_ways(enum endpoint_kind kind, struct str data)
+{
+    struct meter slow, quick;
+    size_t from[2] = {0}, to[2] = {0};
+
+    meter_init(&slow, kind);
+    meter_init(&quick, kind);
+    quick.null_seen = true;
+    enum meter_verdict a = meter_event(&slow, STR_NONE, data, &from[0], &to[0]);
+    enum meter_verdict b = meter_event(&quick, STR_NONE, data, &from[1], &to[1]);
+    must(a == b && same(&slow.usage, &quick.usage));
+    must(a != METER_NULL || (from[0] == from[1] && to[0] == to[1]));
+    meter_free(&slow);
+    meter_free(&quick);
+}
+
 /* The input as events, one a line; a leading word up to '|' names the event. */
 static void events(enum endpoint_kind kind, struct str text)
 {
@@ -31,6 +57,8 @@ static void events(enum endpoint_kind kind, struct str text)
         size_t from = 0, to = 0;
         if (str_chr(data, '|') > 0 && str_chr(data, '|') < 40)
             name = str_split(&data, '|');
+        if (is_json(data))
+            both_ways(kind, data);
         uint64_t before = m.output_bytes;
         enum meter_verdict v = meter_event(&m, name, data, &from, &to);
         if (v == METER_NULL) {

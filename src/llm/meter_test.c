@@ -203,6 +203,8 @@ static void test_openai_stream(void)
     CHECK_EQ(event("", "{\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}"), METER_PASS);
     CHECK_EQ(
         event("", "{\"choices\":[{\"delta\":{\"content\":\"lo\"}}],\"usage\":null}"), METER_NULL);
+    CHECK_STR(buf_str(&m.text), STR("Hello"));
+    CHECK_EQ(m.output_bytes, 5);
     CHECK_EQ(event("", "{\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2},"
                        "\"service_tier\":\"priority\"}"),
         METER_USAGE);
@@ -210,8 +212,7 @@ static void test_openai_stream(void)
     CHECK_EQ(event("", "[DONE]"), METER_END);
     CHECK(m.finished);
     CHECK_STR(shown(&m.usage), STR("reported in=9 out=2 tier=3"));
-    CHECK_STR(buf_str(&m.text), STR("Hello"));
-    CHECK_EQ(m.output_bytes, 5);
+    CHECK_EQ(m.text.cap, 0); /* nothing is left to count */
     CHECK_EQ(m.events, 4);
 }
 
@@ -248,6 +249,12 @@ static void test_anthropic_stream(void)
     size_t at = 0;
 
     begin(KIND_MESSAGES);
+    event("content_block_delta", "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
+                                 "\"type\":\"text_delta\",\"text\":\"Hi\"}}");
+    event("content_block_start", "{\"type\":\"content_block_start\",\"content_block\":{"
+                                 "\"type\":\"text\",\"text\":\"never counted\"}}");
+    CHECK_STR(buf_str(&m.text), STR("Hi"));
+    begin(KIND_MESSAGES);
     event("message_start",
         "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":472,"
         "\"cache_creation_input_tokens\":300,\"cache_read_input_tokens\":7,\"cache_creation\":{"
@@ -257,8 +264,6 @@ static void test_anthropic_stream(void)
     CHECK_EQ(event("ping", "{\"type\":\"ping\"}"), METER_PASS);
     event("content_block_delta", "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
                                  "\"type\":\"text_delta\",\"text\":\"Hi\"}}");
-    event("content_block_start", "{\"type\":\"content_block_start\",\"content_block\":{"
-                                 "\"type\":\"text\",\"text\":\"never counted\"}}");
     event("message_delta", "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},"
                            "\"usage\":{\"output_tokens\":89}}");
     CHECK_STR(shown(&m.usage), STR("reported in=472 out=89 read=7 w5m=100 w1h=200"));
@@ -267,9 +272,8 @@ static void test_anthropic_stream(void)
     CHECK_STR(shown(&m.usage), STR("reported in=500 out=90 read=7 w5m=150 w1h=200"));
     CHECK_EQ(event("message_stop", "{\"type\":\"message_stop\"}"), METER_END);
     CHECK(m.finished && !m.failed);
-    CHECK_STR(buf_str(&m.text), STR("Hi"));
-    CHECK(meter_next_id(&m, &at, &id));
-    CHECK_STR(id, STR("msg_1"));
+    CHECK_EQ(m.text.n, 0);               /* the provider reports: nothing has to be counted */
+    CHECK(!meter_next_id(&m, &at, &id)); /* nobody asks for a message by its id */
 }
 
 /* Without event lines the data's type says what it is. */
@@ -310,6 +314,8 @@ static void test_responses_stream(void)
 static void test_gemini_stream(void)
 {
     begin(KIND_STREAM_GENERATE);
+    event("", "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hi\"}]}}]}");
+    CHECK_STR(buf_str(&m.text), STR("Hi"));
     CHECK_EQ(event("", "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hi\"}]}}],"
                        "\"usageMetadata\":{\"promptTokenCount\":4,\"cachedContentTokenCount\":1}}"),
         METER_PASS);
@@ -318,7 +324,7 @@ static void test_gemini_stream(void)
         METER_PASS);
     CHECK(m.finished);
     CHECK_STR(shown(&m.usage), STR("reported in=3 out=9 read=1"));
-    CHECK_STR(buf_str(&m.text), STR("Hi"));
+    CHECK_EQ(m.text.n, 0);
 }
 
 static void test_error_events(void)
@@ -367,10 +373,42 @@ static void test_null_offsets(void)
         begin(KIND_CHAT);
         CHECK_EQ(meter_event(&m, STR_NONE, data, &from, &to), METER_NULL);
         CHECK(from < to && to <= data.n);
+        CHECK(m.null_seen);
+        size_t from_again = 0, to_again = 0; /* later chunks take the short way */
+        CHECK_EQ(meter_event(&m, STR_NONE, data, &from_again, &to_again), METER_NULL);
+        CHECK(from_again == from && to_again == to);
         memcpy(left, data.p, from);
         memcpy(left + from, data.p + to, data.n - to);
         CHECK_STR(str_at(left, data.n - (to - from)), str_of(rows[i].rest));
     }
+}
+
+/* What looks like the usual end of a chunk, but is something else. */
+static void test_null_look_alikes(void)
+{
+    static const struct {
+        const char *data;
+        enum meter_verdict want;
+    } rows[] = {
+        {"{\"choices\":[{\"delta\":{\"a\":1,\"usage\":null}}]}", METER_PASS},
+        {"{\"choices\":[{\"delta\":{\"a\":1,\"usage\":null}}],\"usage\":null}", METER_NULL},
+        {"{\"usage\":{\"prompt_tokens\":1},\"choices\":[{\"a\":1,\"usage\":null}]}", METER_PASS},
+        {"{\"a\":\"\\\"\",\"usage\":null}", METER_NULL},
+        {"{\"a\":\",\\\"usage\\\":null}\"}", METER_PASS},
+        {"[1,\"usage\":null}", METER_PASS},
+        {"{\"a\":1,\"usage\":null}]", METER_NULL},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        begin(KIND_CHAT);
+        CHECK_EQ(event("", "{\"choices\":[{}],\"usage\":null}"), METER_NULL);
+        CHECK_EQ(event("", rows[i].data), rows[i].want);
+    }
+    begin(KIND_CHAT);
+    event("", "{\"choices\":[{}],\"service_tier\":\"flex\",\"usage\":null}");
+    CHECK_EQ(m.usage.tier, TIER_FLEX);
+    event("", "{\"choices\":[{}],\"x_groq\":{\"usage\":{\"prompt_tokens\":7}},\"usage\":null}");
+    CHECK_STR(shown(&m.usage), STR("reported in=7 tier=2"));
 }
 
 /* --- texts --- */
@@ -386,10 +424,6 @@ static void test_texts(void)
     event("", "{\"choices\":[{\"delta\":{\"content\":\"\"}}]}");
     event("", "{\"choices\":[{\"delta\":{\"role\":\"content\"}}]}");
     CHECK_STR(buf_str(&m.text), STR("{\"a\":1}"));
-    begin(KIND_CHAT);
-    m.keep_text = false;
-    event("", "{\"choices\":[{\"delta\":{\"content\":\"x\"}}]}");
-    CHECK_EQ(m.text.n, 0);
     /* A whole reply that says nothing of usage. */
     begin(KIND_CHAT);
     meter_reply(&m, STR("{\"choices\":[{\"message\":{\"content\":\"a\\nb\"}}]}"));
@@ -411,6 +445,63 @@ static void test_long_text(void)
         event("", data);
     CHECK_EQ(m.output_bytes, PIECE * PIECES);
     CHECK(m.text.n <= 256 * 1024 && m.text.n > 200 * 1024);
+}
+
+/* Counted text is dropped, and with it the memory that it took. */
+static void test_counted_text(void)
+{
+    char data[9000];
+
+    begin(KIND_CHAT);
+    snprintf(data, sizeof data, "{\"content\":\"%08000d\"}", 7);
+    event("", "{\"content\":\"ab\"}");
+    CHECK(!meter_text_is_due(&m));
+    event("", data);
+    CHECK(meter_text_is_due(&m));
+    meter_text_counted(&m, 0, 0); /* a word without end: asked again when there is much more */
+    CHECK(!meter_text_is_due(&m));
+    CHECK_EQ(m.text.n, 8002);
+    event("", data);
+    event("", "{\"content\":\"cd\"}");
+    CHECK(meter_text_is_due(&m));
+    meter_text_counted(&m, 16002, 5000);
+    CHECK_STR(buf_str(&m.text), STR("cd"));
+    CHECK(m.text.cap <= METER_TEXT_KEPT);
+    CHECK(!meter_text_is_due(&m));
+    CHECK_EQ(m.text_tokens, 5000);
+    CHECK_EQ(m.text_counted + m.text.n, m.output_bytes);
+    /* A sample is enough where the provider is going to report. */
+    begin(KIND_CHAT);
+    event("", "{\"choices\":[{}],\"usage\":null}");
+    event("", data);
+    meter_text_counted(&m, 100, 30);
+    CHECK_EQ(m.text.n, METER_TEXT_DUE);
+    CHECK(m.text.cap <= METER_TEXT_KEPT);
+    event("", data);
+    CHECK_EQ(m.text.n, METER_TEXT_DUE);
+    CHECK_EQ(m.output_bytes, 16000);
+    CHECK(!meter_text_is_due(&m));
+}
+
+/* A text's key at every place of the blocks that are looked at in one step. */
+static void test_key_places(void)
+{
+    char data[128];
+
+    for (int before = 0; before < 40; before++) {
+        for (int after = 0; after < 20; after++) {
+            snprintf(data, sizeof data, "{\"%.*s\":1,\"content\":\"x%.*s\",\"arguments\":\"y\"}",
+                before, "cocococococococoararararararararusususususus", after,
+                "cocococococococococo");
+            char *copy = str_dup(str_of(data)); /* its own memory, for the sanitizer */
+            begin(KIND_CHAT);
+            size_t from = 0, to = 0;
+            meter_event(&m, STR_NONE, str_at(copy, strlen(copy)), &from, &to);
+            free(copy);
+            if (m.text.n != (size_t)after + 2 || m.text.p[0] != 'x' || m.text.p[after + 1] != 'y')
+                tap_fail(__FILE__, __LINE__, "%s gives " STR_FMT, data, STR_ARG(buf_str(&m.text)));
+        }
+    }
 }
 
 /* --- tails --- */
@@ -536,10 +627,10 @@ static void test_nesting(void)
 /* An endless number of ids does not grow the meter without bound. */
 static void test_many_ids(void)
 {
-    begin(KIND_MESSAGES);
-    for (int i = 0; i < 100000; i++)
-        event("message_start", "{\"message\":{\"id\":\"msg_0123456789abcdef0123456789\"}}");
-    CHECK(m.ids.n <= 64 * 1024);
+    begin(KIND_RESPONSES);
+    for (int i = 0; i < 1000; i++)
+        meter_reply(&m, STR("{\"id\":\"resp_0123456789abcdef0123456789\"}"));
+    CHECK(m.ids.n > 0 && m.ids.n <= 1024);
 }
 
 int main(void)
@@ -555,7 +646,10 @@ int main(void)
     TAP_RUN(test_gemini_stream);
     TAP_RUN(test_error_events);
     TAP_RUN(test_null_offsets);
+    TAP_RUN(test_null_look_alikes);
     TAP_RUN(test_texts);
+    TAP_RUN(test_counted_text);
+    TAP_RUN(test_key_places);
     TAP_RUN(test_long_text);
     TAP_RUN(test_tail_cuts);
     TAP_RUN(test_tail_oddities);

@@ -111,6 +111,17 @@ uint64_t tokens_count(struct str model, struct str text, bool *ret_exact)
     return n >= 0 ? (uint64_t)n : (text.n + 3) / 4;
 }
 
+uint64_t tokens_count_begun(struct str model, struct str text, size_t *ret_used)
+{
+    const struct bpe *b = bpe_of(ranks_for(model));
+    int64_t n = b ? bpe_count_begun(b, text, ret_used) : -ENOENT;
+
+    if (n >= 0)
+        return (uint64_t)n;
+    *ret_used = text.n & ~(size_t)3;
+    return text.n / 4;
+}
+
 /* --- requests --- */
 
 /* What OpenAI's chat format adds: three tokens a message, and three to begin the answer. */

@@ -19,6 +19,10 @@ bool tokens_ready(struct str model);
  * used. Costs about 50 µs a KiB: large texts belong on the offload pool. */
 uint64_t tokens_count(struct str model, struct str text, bool *ret_exact);
 
+/* The same for a text that goes on: counts its first *ret_used bytes, so that the count of the rest
+ * later adds up to what the whole text has. */
+uint64_t tokens_count_begun(struct str model, struct str text, size_t *ret_used);
+
 /* Input tokens of a whole request body: its texts (content, input, prompt, tools, ...) plus what
  * the chat format adds a message. Images and files are not text and are counted at a flat rate. */
 uint64_t tokens_of_request(struct str model, enum endpoint_kind kind, struct str body);

@@ -53,6 +53,32 @@ static void test_estimate(void)
     CHECK_EQ(of(KIND_EMBEDDINGS, "{\"input\":\"12345678\"}"), 2);
 }
 
+/* A text that is counted bit by bit, as a stream's is, has the tokens of the whole. */
+static void test_bit_by_bit(void)
+{
+    static const char *const words[] = {"the", " quick", " brown", "\n\n", "  ", "fox", "'s",
+        " 1234567", "\xe4\xba\xba", " \xd0\xb4\xd0\xbe\xd0\xbc", "{\"a\":", "!!", "\t", "-"};
+    static char text[60000];
+    uint64_t seed = 3, sum = 0;
+    size_t n = 0, from = 0, counts = 0;
+
+    while (n + 16 < sizeof text) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        const char *word = words[(seed >> 33) % ARRAY_LEN(words)];
+        memcpy(text + n, word, strlen(word));
+        n += strlen(word);
+        if (n - from < 3000)
+            continue;
+        size_t used;
+        sum += tokens_count_begun(STR("gpt-4o"), str_at(text + from, n - from), &used);
+        from += used;
+        counts++;
+    }
+    sum += tokens_count(STR("gpt-4o"), str_at(text + from, n - from), NULL);
+    CHECK(counts > 10);
+    CHECK_EQ(sum, tokens_count(STR("gpt-4o"), str_at(text, n), NULL));
+}
+
 /* Pictures, sound and files have a flat price, however many bytes they are. */
 static void test_flat(void)
 {
@@ -119,6 +145,7 @@ int main(void)
         TAP_RUN(test_estimate);
         TAP_RUN(test_large);
     }
+    TAP_RUN(test_bit_by_bit);
     TAP_RUN(test_flat);
     TAP_RUN(test_hostile);
     return tap_done();

@@ -24,12 +24,12 @@ static const struct upstream *demo_of(const struct route_settings *s)
     return u && u->configured ? u : NULL;
 }
 
-static struct str through_alias(const struct route_settings *s, struct str model)
+static const struct route_alias *alias_of(const struct route_settings *s, struct str model)
 {
     for (unsigned i = 0; i < s->aliases_n; i++)
         if (str_eq(s->aliases[i].name, model))
-            return s->aliases[i].target;
-    return model;
+            return &s->aliases[i];
+    return NULL;
 }
 
 /* Claude Code marks the long-context variant in the name; providers do not know the mark. */
@@ -38,6 +38,19 @@ static struct str without_mark(struct exchange *x, struct str model)
     if (x->dialect == DIALECT_ANTHROPIC && str_ends(model, STR("[1m]")))
         return str_to(model, model.n - 4);
     return model;
+}
+
+/* The name that is looked up: one alias is followed, which may have the mark or be asked for with
+ * it. */
+static struct str real_name(struct exchange *x)
+{
+    const struct route_settings *s = x->route_settings;
+    struct str plain = without_mark(x, x->model_asked);
+    const struct route_alias *a = alias_of(s, x->model_asked);
+
+    if (!a)
+        a = alias_of(s, plain);
+    return a ? without_mark(x, a->target) : plain;
 }
 
 /* --- refusals --- */
@@ -204,10 +217,10 @@ static const struct upstream *by_previous(struct exchange *x)
 
     for (unsigned i = 0; i < ARRAY_LEN(members) && x->body.n; i++) {
         const struct json_span *sp = &x->spans[members[i]];
-        if (sp->type != JSON_STRING || sp->end - sp->value < 3)
-            continue;
-        struct str id = str_at(x->body.p + sp->value + 1, sp->end - sp->value - 2);
-        if (affinity_get(id, owner))
+        struct str id = json_span_text(x->body, sp);
+        if (sp->type == JSON_OBJECT) /* "conversation": {"id": ...} */
+            id = json_find(id, STR("id"));
+        if (json_type_of(id) == JSON_STRING && affinity_get(str_at(id.p + 1, id.n - 2), owner))
             return route_upstream(x->route_settings, str_of(owner));
     }
     return NULL;
@@ -217,7 +230,7 @@ static int choose(struct exchange *x, const struct upstream **ret)
 {
     const struct route_settings *s = x->route_settings;
     struct str asked = http_get(&x->rq->head.fields, HTTP_X_SMARTFLOW_PROVIDER), rest;
-    struct str model = without_mark(x, through_alias(s, x->model_asked));
+    struct str model = real_name(x);
     const struct provider *p = model.n ? route_by_name(model, &rest) : NULL;
     int r;
 

@@ -94,7 +94,9 @@ static void test_aliases(void)
 {
     static const struct route_alias aliases[] = {{STR_INIT("fast"), STR_INIT("groq/llama-x")},
         {STR_INIT("gpt-4o"), STR_INIT("gpt-4.1")}, {STR_INIT("loop"), STR_INIT("loop")},
-        {STR_INIT("long"), STR_INIT("claude-opus-4-6[1m]")}};
+        {STR_INIT("long"), STR_INIT("claude-opus-4-6[1m]")},
+        {STR_INIT("big"), STR_INIT("claude-plain")},
+        {STR_INIT("big[1m]"), STR_INIT("claude-marked")}};
 
     configure("openai groq anthropic");
     settings.aliases = aliases;
@@ -103,6 +105,10 @@ static void test_aliases(void)
     CHECK_STR(chat("gpt-4o"), STR("openai gpt-4.1"));
     CHECK_STR(chat("loop"), STR("404 model_not_found"));
     CHECK_STR(routed(post("/v1/messages", "", "long")), STR("anthropic claude-opus-4-6"));
+    /* an alias may be asked for with the mark; one that has it in its own name comes first */
+    CHECK_STR(routed(post("/v1/messages", "", "long[1m]")), STR("anthropic claude-opus-4-6"));
+    CHECK_STR(routed(post("/v1/messages", "", "big[1m]")), STR("anthropic claude-marked"));
+    CHECK_STR(routed(post("/v1/messages", "", "big")), STR("anthropic claude-plain"));
 }
 
 static void test_long_context_mark(void)
@@ -324,6 +330,16 @@ static void test_owners(void)
     x->spans[BODY_PREVIOUS_RESPONSE] =
         (struct json_span){.type = JSON_STRING, .value = 24, .end = 32};
     CHECK_STR(routed(x), STR("groq gpt-4o"));
+    /* a conversation stands as its id or as an object with it */
+    affinity_put(STR("conv_1"), STR("groq"));
+    x = post("/v1/responses", "", "gpt-4o");
+    x->body = STR("{\"conversation\":{\"id\":\"conv_1\"}}");
+    x->spans[BODY_CONVERSATION] = (struct json_span){.type = JSON_OBJECT, .value = 16, .end = 31};
+    CHECK_STR(routed(x), STR("groq gpt-4o"));
+    x = post("/v1/responses", "", "gpt-4o");
+    x->body = STR("{\"conversation\":{}}");
+    x->spans[BODY_CONVERSATION] = (struct json_span){.type = JSON_OBJECT, .value = 16, .end = 18};
+    CHECK_STR(routed(x), STR("openai gpt-4o"));
     affinity_close();
     snprintf(path, sizeof path, "%s/affinity.log", dir);
     unlink(path);

@@ -119,24 +119,63 @@ void bpe_close(struct bpe *b)
     free(b);
 }
 
+/* Tokens of one piece. */
+static int64_t count_piece(
+    const struct bpe *b, const uint8_t *p, const uint8_t *end, struct merge_room **room)
+{
+    size_t n = (size_t)(end - p);
+
+    return bpe_rank(b, p, n) != NO_RANK ? 1 : merge_piece(b, p, n, room);
+}
+
 int64_t bpe_count(const struct bpe *b, struct str text)
 {
     struct merge_room *room = NULL;
     struct split s;
     const uint8_t *p = (const uint8_t *)text.p, *end = text.n ? p + text.n : p;
-    int64_t total = 0;
+    int64_t total = 0, tokens;
     split_init(&s, end);
-    while (p < end) {
-        const uint8_t *q = b->split(&s, p);
-        size_t n = (size_t)(q - p);
-        int64_t tokens = bpe_rank(b, p, n) != NO_RANK ? 1 : merge_piece(b, p, n, &room);
+    for (const uint8_t *q; p < end; p = q) {
+        q = b->split(&s, p);
+        tokens = count_piece(b, p, q, &room);
         if (tokens < 0) {
             total = tokens;
             break;
         }
         total += tokens;
+    }
+    free(room);
+    return total;
+}
+
+/*
+ * Splitting goes forward and remembers nothing, so a piece is final when its end does not depend on
+ * what follows the text. The last two may: the very last can go on, and the one before it can turn
+ * out to be its beginning ("don" and "'", of "don't"; a line end and the spaces behind it).
+ */
+int64_t bpe_count_begun(const struct bpe *b, struct str text, size_t *ret_used)
+{
+    struct merge_room *room = NULL;
+    struct split s;
+    const uint8_t *start = (const uint8_t *)text.p, *end = text.n ? start + text.n : start;
+    const uint8_t *sure = start, *second = start, *p = start; /* second: begins the last but one */
+    int64_t total = 0;
+    split_init(&s, end);
+    for (unsigned pieces = 0; p < end; pieces++) {
+        const uint8_t *q = b->split(&s, p);
+        if (pieces >= 2) {
+            int64_t tokens = count_piece(b, sure, second, &room);
+            if (tokens < 0) {
+                total = tokens;
+                break;
+            }
+            total += tokens;
+            sure = second;
+        }
+        second = p;
         p = q;
     }
     free(room);
+    *ret_used = (size_t)(sure - start);
     return total;
 }

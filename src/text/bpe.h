@@ -22,4 +22,9 @@ void bpe_close(struct bpe *b); /* NULL is fine */
  * is not valid UTF-8 counts as a character of its own, of no class. */
 int64_t bpe_count(const struct bpe *b, struct str text);
 
+/* The same for a text whose end has not come yet: counts the tokens of its first *ret_used bytes,
+ * which stay what they are whatever follows. The count of the rest, when more of it is there, adds
+ * to this one exactly. *ret_used is 0 when nothing is sure yet. */
+int64_t bpe_count_begun(const struct bpe *b, struct str text, size_t *ret_used);
+
 #endif

@@ -49,6 +49,14 @@ static void check_count(const struct bpe *b, struct str text)
     must(bpe_count(b, text) == total);
 }
 
+/* What is counted of a text's beginning is part of the count of the whole. */
+static void check_begun(const struct bpe *b, struct str text, size_t n)
+{
+    size_t used;
+    int64_t begun = bpe_count_begun(b, str_to(text, n), &used);
+    must(used <= n && begun + bpe_count(b, str_from(text, used)) == bpe_count(b, text));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     if (n > 2000 || n == 0)
@@ -59,5 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     oracle_check_split(text, split_o200k, oracle_o200k);
     check_merge(b, data, MIN(n, (size_t)MOST_MERGED));
     check_count(b, text);
+    check_begun(b, text, data[0] * n / 255);
+    check_begun(b, text, n - 1);
     return 0;
 }

@@ -83,6 +83,60 @@ static void test_merge(void)
     bpe_close(b);
 }
 
+/* Bits of text that join with what follows them in every way that the splitters know. */
+static const char *const bits[] = {" ", " ", "  ", "\n", "\r\n", "\t", "'", "'s", "'l", "l", "ve",
+    "R", "the", "a", "A", "B", "1", "23", "/", ".", "==", "\xe4\xba\xba", "\xe4\xba", "\xba",
+    "\xc3", "\xa9", "\xcc\x81", "\xc5\xbf", "\xc7\x85", "\xca\xb0", "\xd0\xb0", "\xf0\x9f",
+    "\x98\x80", "\xe2\x80\xa8"};
+
+static size_t draw_text(uint64_t *seed, char *text, size_t max)
+{
+    size_t n = 0, want = 1 + draw(seed, (uint32_t)max - 1);
+    unsigned of = 2 + draw(seed, ARRAY_LEN(bits) - 1), from = draw(seed, ARRAY_LEN(bits));
+    for (;;) {
+        const char *bit = bits[(from + draw(seed, of)) % ARRAY_LEN(bits)];
+        if (n + strlen(bit) > want)
+            return n;
+        memcpy(text + n, bit, strlen(bit));
+        n += strlen(bit);
+    }
+}
+
+/* Whatever a text began with, what was counted of it then is part of the count of the whole. */
+static void check_begun(const struct bpe *b, struct str text)
+{
+    int64_t whole = bpe_count(b, text);
+    for (size_t n = 0; n <= text.n; n++) {
+        size_t used = 99;
+        int64_t begun = bpe_count_begun(b, str_to(text, n), &used);
+        must(used <= n);
+        if (begun + bpe_count(b, str_from(text, used)) != whole)
+            tap_fail(__FILE__, __LINE__, "\"" STR_FMT "\" cut at %zu, counted to %zu",
+                STR_ARG(text), n, used);
+    }
+}
+
+static void test_begun(void)
+{
+    struct bpe_table table;
+    uint64_t seed = 11;
+    for (uint32_t splitter = 1; splitter <= 2; splitter++) {
+        struct bpe *b;
+        size_t used;
+        table_make(&table, splitter, tokens);
+        CHECK_EQ(table_open(&table, &b), 0);
+        CHECK_EQ(bpe_count_begun(b, STR_NONE, &used), 0);
+        CHECK_EQ(used, 0);
+        CHECK_EQ(bpe_count_begun(b, STR("the the then the"), &used), 2);
+        CHECK_EQ(used, 7);
+        for (int round = 0; round < 4000; round++) {
+            char text[48];
+            check_begun(b, str_at(text, draw_text(&seed, text, sizeof text)));
+        }
+        bpe_close(b);
+    }
+}
+
 static void test_missing_file(void)
 {
     struct bpe *b = NULL;
@@ -287,6 +341,7 @@ int main(void)
 {
     TAP_RUN(test_counts);
     TAP_RUN(test_merge);
+    TAP_RUN(test_begun);
     TAP_RUN(test_missing_file);
     TAP_RUN(test_damaged_table);
     TAP_RUN(test_cut_table);

@@ -143,6 +143,24 @@ def test_a_compressed_request_is_415(run, gateway):
     assert m.status == 415
 
 
+@pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/images/edits",
+                                  "/v1/chat/completions"])
+@pytest.mark.parametrize("more,status", [
+    ([("Content-Type", "multipart/form-data; boundary=B")], 400),
+    ([("Content-Encoding", "gzip")], 415),
+    ([("Content-Encoding", "identity"), ("Content-Encoding", "gzip")], 415)])
+def test_a_body_has_one_meaning(run, upstream, gateway, path, more, status):
+    """An upstream must not find another model in the bytes than the gateway did."""
+    before = len(upstream.requests)
+    form = b'--A\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--A--\r\n'
+    body, type_ = ((CHAT, "application/json") if "chat" in path
+                   else (form, "multipart/form-data; boundary=A"))
+    m = run(exchange(gateway.port, request("POST", path, body, more, type_=type_)))
+    assert m.status == status, m
+    assert json.loads(m.body)["error"]["param"] == more[0][0].lower()
+    assert len(upstream.requests) == before
+
+
 @pytest.mark.parametrize("type_,body", [
     ("multipart/form-data", b"--x\r\n"), ("multipart/form-data; boundary=", b"--x\r\n"),
     ("multipart/form-data; boundary=" + "b" * 100, b"--x\r\n"),

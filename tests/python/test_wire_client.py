@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dialects import CHAT, CHAT_REPLY, CHAT_STREAM, CHAT_STREAM_USAGE, SHAPES, sse
+from dialects import CHAT, CHAT_REPLY, CHAT_STREAM, CHAT_STREAM_USAGE, MESSAGES, SHAPES, sse
 from gateway import KEY, providers_at
 from test_bad_input import message
 from wire import Client, call, chunked, exchange, http_reply, many, request
@@ -495,6 +495,33 @@ def test_a_loop_is_508(run, start, upstream):
     m = run(call(g.port, "/v1/chat/completions", CHAT, script, [("Via", "1.1 sf-someone-else")]))
     assert m.status == 200
     assert upstream.seen[script][0].get("via").startswith("1.1 sf-someone-else, 1.1 ")
+
+
+# --- batches and lists ---
+
+def test_the_long_context_mark_is_cut_in_a_batch(run, upstream, gateway):
+    ask = {"requests": [{"custom_id": c, "params": MESSAGES | {"model": m}} for c, m in
+                        (("a", "claude-sonnet-4-6[1m]"), ("b", "claude-sonnet-4-6"))]}
+    script = upstream.answer(http_reply(200, b'{"id":"msgbatch_1"}'))
+    m = run(call(gateway.port, "/anthropic/v1/messages/batches", ask, script))
+    assert m.status == 200, m
+    seen = upstream.seen[script][0]
+    assert seen.body == json.dumps(ask).replace("[1m]", "").encode()
+
+
+def test_azure_is_asked_for_its_list_where_it_has_one(run, upstream, start):
+    """Of several providers' lists, Azure's stands elsewhere than the others'."""
+    base = f"http://127.0.0.1:{upstream.port}"
+    for more, target in (({}, "/openai/v1/models"),
+                         ({"AZURE_API_VERSION": "2024-10-21"},
+                          "/openai/models?api-version=2024-10-21")):
+        g = start({"OPENAI_API_KEY": "k", "OPENAI_API_BASE": base, "AZURE_API_KEY": "k",
+                   "AZURE_API_BASE": base} | more)
+        before = len(upstream.requests)
+        m = run(call(g.port, "/v1/models", method="GET"))
+        assert m.status == 200, m
+        assert sorted(r.target for r in upstream.requests[before:]) == sorted(["/v1/models",
+                                                                               target])
 
 
 # --- CORS ---

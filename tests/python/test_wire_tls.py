@@ -1,6 +1,7 @@
 """TLS and client certificates on both sides, and HTTPS_PROXY. The CA is made by openssl."""
 
 import asyncio
+import signal
 import ssl
 import subprocess
 import warnings
@@ -35,7 +36,8 @@ def certs(tmp_path_factory):
     for ca in ("ca", "other"):
         openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                 "-nodes",
-                "-keyout", f"{ca}.key", "-out", f"{ca}.pem", "-days", "2", "-subj", f"/CN={ca}")
+                "-keyout", f"{ca}.key", "-out", f"{ca}.pem", "-days", "2", "-subj", f"/CN={ca}",
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     certificate(folder, "server", "DNS:localhost,IP:127.0.0.1")
     certificate(folder, "client", "DNS:client")
     certificate(folder, "provider", "DNS:provider.example")
@@ -94,6 +96,42 @@ def test_the_listener_serves_tls(run, upstream, served, certs):
         m = run(exchange(g.port, request("POST", PATH, ask, [("x-script", upstream.answer(raw))]),
                          ssl=client_tls(certs)))
         assert m.status == 200 and m.complete and m.body == got
+
+
+def test_a_reload_takes_a_renewed_certificate(run, start, upstream, certs, tmp_path):
+    """New connections get the new one; open ones go on; a broken file keeps what was."""
+    def put(name):
+        for kind in ("pem", "key"):
+            (tmp_path / f"own.{kind}").write_bytes((certs / f"{name}.{kind}").read_bytes())
+
+    def shown():
+        raw = ssl.get_server_certificate(("127.0.0.1", g.port), timeout=10)
+        return next((n for n in ("server", "stranger") if raw.strip() in
+                     (certs / f"{n}.pem").read_text(encoding="ascii")), None)
+
+    def reload(words):
+        start = len(g.err.text())
+        g.child.send_signal(signal.SIGHUP)
+        assert g.err.wait_for(words, start=start), g.err.text()
+
+    async def on_one_connection(between):
+        c = await Client.to(g.port, ssl=client_tls(certs))
+        for then in (between, c.close):
+            await c.send(request("GET", "/health"))
+            assert (await c.reply()).status == 200
+            then()
+
+    put("server")
+    g = start(providers_at(upstream.port) | {"SMARTFLOW_TLS_CERT": tmp_path / "own.pem",
+                                             "SMARTFLOW_TLS_KEY": tmp_path / "own.key",
+                                             "SMARTFLOW_THREADS": "1"})
+    assert shown() == "server"
+    put("stranger")
+    run(on_one_connection(lambda: reload("configuration reloaded")))
+    assert shown() == "stranger"
+    (tmp_path / "own.key").write_text("nothing", encoding="ascii")
+    reload("the old one stays")
+    assert shown() == "stranger"
 
 
 def test_a_large_body_and_reply_through_tls(run, upstream, served, certs):

@@ -1,0 +1,52 @@
+/*
+ * What the parts of the meter share: meter.c (whole replies and tails), meter_usage.c (one usage
+ * object), meter_text.c (texts for local counting, and the search for members by name) and
+ * meter_stream.c (events).
+ */
+#ifndef SF_LLM_METER_INT_H
+#define SF_LLM_METER_INT_H
+
+#include "llm/meter.h"
+
+/* --- meter_usage.c --- */
+void meter_usage_object(struct meter *m, struct str object);
+void meter_tier_word(struct meter *m, struct str literal);
+void meter_tier(struct meter *m, struct str object); /* its "service_tier" */
+/* The number at path into *to; leaves *to as it is when it is absent or not a whole number. */
+bool meter_number_at(struct str object, struct str path, uint64_t *to);
+
+/* --- meter.c --- */
+void meter_take_id(struct meter *m, struct str literal); /* where things of this kind have owners */
+static inline bool meter_is_gemini(const struct meter *m)
+{
+    return m->kind == KIND_GENERATE || m->kind == KIND_STREAM_GENERATE;
+}
+
+/* --- meter_text.c --- */
+
+/* A member that is searched for by its name with both quotes. A name and its colon cannot stand
+ * inside a JSON string, where quotes have backslashes, so a plain search is exact. */
+struct meter_key {
+    struct str quoted;
+    bool is_text;               /* its value is output of the model */
+    char first[16], second[16]; /* the first two letters, as many times as a vector has bytes */
+} __attribute__((aligned(16)));
+
+#define METER_KEY(name, text, a, b)                                                                \
+    {                                                                                              \
+        .quoted = STR_INIT("\"" name "\""), .is_text = text, .first = {[0 ... 15] = a},            \
+        .second = {[0 ... 15] = b},                                                                \
+    }
+
+struct meter_found {
+    unsigned seen;    /* bit i: keys[i] stands in the data */
+    unsigned repeats; /* bit i: more than once */
+    size_t last[4];   /* where it stood last, if it is no text */
+};
+
+/* Looks for n keys, at most 4, in one pass over data; keeps the values of texts while they may have
+ * to be counted. */
+struct meter_found meter_look(
+    struct meter *m, struct str data, const struct meter_key *keys, unsigned n);
+
+#endif
