@@ -303,6 +303,7 @@ static void take_config(void *arg)
         if (program.workers[i].loop == loop_self())
             w = &program.workers[i];
     config_set_current(c);
+    http_client_close_idle(); /* made under the old proxies and allow-lists */
     for (int s = 0; w && s < SERVICES; s++) {
         if (!w->servers[s])
             continue;

@@ -38,9 +38,9 @@ void conn_linger(struct http_conn *c)
     conn_linger_read(c);
 }
 
-/* Below TLS on purpose: the bytes are not looked at. A peer that sends more than we are ready to throw
- * away is left to fill its window until the timer ends it: closing at once would reset the connection
- * and with it take the reply out of the peer's hands. */
+/* Below TLS on purpose: the bytes are not looked at. A peer that sends more than we are ready to
+ * throw away is left to fill its window until the timer ends it: closing at once would reset the
+ * connection and with it take the reply out of the peer's hands. */
 void conn_linger_read(struct http_conn *c)
 {
     while (c->linger_left > 0 && io_is_ready(&c->stream.io, IO_READ)) {

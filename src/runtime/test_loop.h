@@ -19,7 +19,8 @@ static inline void in_loop_main(void *arg)
     loop_stop(loop_self());
 }
 
-/* before_free, which may be NULL, runs when the loop has ended: it stops what may still post to it. */
+/* before_free, which may be NULL, runs when the loop has ended: it stops what may still post to it.
+ */
 static inline void in_loop_then(void (*body)(void), void (*before_free)(void))
 {
     struct loop *l = NULL;
