@@ -9,6 +9,7 @@
 #include "runtime/co.h"
 #include "runtime/loop.h"
 #include "runtime/sync.h"
+#include "telemetry/telemetry.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -102,6 +103,7 @@ static void metrics(struct http_request *rq, struct config *c)
         return;
     }
     buf_init(&out, REPORT_BYTES);
+    telemetry_refresh();
     metrics_render(&out);
     http_reply(
         rq, 200, STR("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), buf_str(&out));

@@ -88,6 +88,20 @@ static void make_id(char out[static 37], int64_t wall_ns)
     out[36] = 0;
 }
 
+/* The caller's own id, or the trace id of a W3C traceparent: 00-<32 digits>-<16 digits>-<2 digits>.
+ */
+static struct str trace_id(const struct http_fields *f)
+{
+    struct str own = http_get(f, HTTP_X_SMARTFLOW_TRACE_ID);
+    struct str parent = http_get(f, HTTP_TRACEPARENT);
+
+    if (own.n)
+        return own;
+    if (parent.n < 55 || parent.p[2] != '-' || parent.p[35] != '-')
+        return STR_NONE;
+    return str_at(parent.p + 3, 32);
+}
+
 int gw_exchange_init(struct exchange *x, struct http_request *rq, struct config *config)
 {
     void *first = cell_take(&arenas, ARENA_BYTES);
@@ -104,6 +118,8 @@ int gw_exchange_init(struct exchange *x, struct http_request *rq, struct config 
     x->route_settings = &config->route;
     x->client = gw_client_address(config, rq);
     x->end_user = http_get(&rq->head.fields, HTTP_X_SMARTFLOW_USER);
+    x->trace_id = trace_id(&rq->head.fields);
+    x->wants_trailers = http_list_has(http_get(&rq->head.fields, HTTP_TE), STR("trailers"));
     x->cost_nano = -1;
     meter_init(&x->meter, KIND_MODELS);
     return 0;
@@ -111,7 +127,7 @@ int gw_exchange_init(struct exchange *x, struct http_request *rq, struct config 
 
 int gw_exchange_detach(struct exchange *x)
 {
-    struct str *kept[] = {&x->model_asked, &x->model, &x->end_user};
+    struct str *kept[] = {&x->model_asked, &x->model, &x->end_user, &x->trace_id};
     struct str method = arena_dup(&x->arena, x->rq->head.method_text); /* for the log */
 
     for (unsigned i = 0; i < ARRAY_LEN(kept); i++)

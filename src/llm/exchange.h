@@ -87,6 +87,8 @@ struct exchange {
     struct str caller_credential;  /* SMARTFLOW_PASSTHROUGH_KEYS: passed on as it came */
     struct net_addr client;        /* after trusted proxies */
     struct str end_user;
+    struct str trace_id; /* x-smartflow-trace-id, or traceparent's; empty = none */
+    bool wants_trailers; /* TE: trailers */
 
     /* where */
     const struct upstream *upstream;

@@ -98,6 +98,8 @@ static void access_log(struct exchange *x)
         log_str(&l, "key", str_of(x->key->id));
         log_str(&l, "key_name", x->key->name);
     }
+    if (x->trace_id.n)
+        log_str(&l, "trace_id", x->trace_id);
     if (x->end_user.n)
         log_str(&l, "end_user", x->end_user);
     if (x->model_asked.n)

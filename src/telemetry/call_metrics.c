@@ -176,6 +176,34 @@ static void observe(struct exchange *x)
     count_failure(x, provider);
 }
 
+/* The published documents name quantiles; they are read off the histogram, over all calls so far.
+ */
+static struct metric_family quantiles[] = {
+    {.name = "smartflow_latency_p50_seconds",
+        .help = "Median latency of calls.",
+        .type = METRIC_GAUGE,
+        .scale = METRIC_NS},
+    {.name = "smartflow_latency_p90_seconds",
+        .help = "90 % of calls are at most this long.",
+        .type = METRIC_GAUGE,
+        .scale = METRIC_NS},
+    {.name = "smartflow_latency_p99_seconds",
+        .help = "99 % of calls are at most this long.",
+        .type = METRIC_GAUGE,
+        .scale = METRIC_NS},
+};
+
+void telemetry_refresh(void)
+{
+    static const double shares[] = {0.5, 0.9, 0.99};
+
+    for (unsigned i = 0; i < ARRAY_LEN(shares); i++) {
+        int64_t ns = metrics_quantile(&latency, shares[i]);
+        if (ns >= 0)
+            metric_set(metric_get(&quantiles[i], NULL, 0), ns);
+    }
+}
+
 const struct stage stage_metrics = {
     .name = "metrics",
     .on_end = observe,
