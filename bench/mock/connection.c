@@ -131,7 +131,7 @@ static void reply_go_on(struct loop *l, struct connection *c)
     while (c->fd >= 0 && c->busy && !c->blocked) {
         if (step(l, c)) {
             c->busy = false;
-        } else if (c->order.interval > 0 && c->sent >= c->order.burst) {
+        } else if (c->fd >= 0 && c->order.interval > 0 && c->sent >= c->order.burst) {
             c->due = now_ns() + (int64_t)c->order.interval * NS_PER_MS;
             timers_add(&l->timers, c);
             return;

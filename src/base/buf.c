@@ -1,6 +1,7 @@
 /*
- * struct buf: growth and appending. The capacity doubles from 256 bytes up to the buffer's maximum,
- * so that appending byte by byte costs a logarithmic number of allocations.
+ * struct buf: growth and appending. The capacity doubles from 256 bytes to a page, then grows by a
+ * quarter in whole pages up to the buffer's maximum, so that appending byte by byte costs a
+ * logarithmic number of allocations.
  *
  * After a failed append the buffer refuses further ones until it is cleared: what it holds is then
  * always a prefix of what was meant, never a text with a hole in the middle.
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 
 #define FIRST_CAPACITY ((size_t)256)
+#define PAGE_BYTES     ((size_t)4096)
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -31,13 +33,20 @@ void buf_clear(struct buf *b)
     b->err = 0;
 }
 
+/* Doubling wastes half of what large buffers hold, and thousands of streams may hold one each. */
+static size_t next_capacity(size_t cap, size_t want)
+{
+    while (cap < want && cap < PAGE_BYTES)
+        cap *= 2;
+    if (cap >= want)
+        return cap;
+    cap = MAX(want, cap + cap / 4);
+    return cap > SIZE_MAX - PAGE_BYTES ? want : (cap + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+}
+
 static int buf_grow(struct buf *b, size_t want)
 {
-    size_t cap = b->cap ? b->cap : FIRST_CAPACITY;
-
-    while (cap < want)
-        cap = cap > SIZE_MAX / 2 ? want : cap * 2;
-    cap = MIN(cap, b->max);
+    size_t cap = MIN(next_capacity(b->cap ? b->cap : FIRST_CAPACITY, want), b->max);
     char *p = realloc(b->p, cap);
     if (!p)
         return -ENOMEM;
