@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles every source with gcc -fanalyzer and fails on what it finds; prints TAP.
 
-The commands are those of build/compile_commands.json. What was looked at and is a false alarm
+The commands are those of build-plain/compile_commands.json. What was looked at and is a false alarm
 stands with its reason in tools/analyzer_allow.txt, by source, warning and function. Unit tests and
 fuzz targets are not analyzed. Arguments: only files whose names hold one of these words.
 """
@@ -29,7 +29,7 @@ def allowed():
 
 
 def commands(words):
-    build = TOP / "build"
+    build = TOP / "build-plain"
     found = {}
     for row in json.loads((build / "compile_commands.json").read_text()):
         path = (Path(row["directory"]) / row["file"]).resolve()

@@ -226,7 +226,7 @@ logged() { # what, command...: its output only when it fails, or live on a termi
 build_program() {
     if ! build_folder_is_sound; then
         rm -rf "$top/build"
-        logged configuring meson setup "$top/build" "$top"
+        logged configuring meson setup "$top/build" "$top" -Db_lto=true
     fi
     case $(ninja -C "$top/build" -n 2>/dev/null | tail -n 1) in
     *'no work to do'*) ;;

@@ -130,7 +130,7 @@ def slow_readers(bench, peers):
     """Each stream has a first burst of 1 MiB; half of the clients never read on. The most that is
     resident from then on counts."""
     def measure(peer):
-        args = hold_args(bench, peer, "mock:chunks=1000,burst=64,pad=16384,interval=5000", 2000)
+        args = hold_args(bench, peer, "mock:chunks=5000,burst=1024,pad=1024,interval=5000", 2000)
         with bench.loader.hold(peer, args + ("-N", 0.5), 120):
             return most_resident(bench, peer) / 1024
 

@@ -208,9 +208,18 @@ static bool is_plain(struct str s)
     return s.n > 0;
 }
 
+void gw_cost_fields(struct exchange *x, struct buf *out)
+{
+    char money[40];
+
+    if (x->cost_nano >= 0)
+        put_both(out, STR("x-smartflow-cost-usd"), STR("x-smartflow-response-cost"),
+            dollars(money, (uint64_t)x->cost_nano));
+}
+
 void gw_own_fields(struct exchange *x, struct buf *out)
 {
-    char number[24], money[40];
+    char number[24];
     int64_t ms = (clock_now() - x->rq->first_byte_at) / NS_PER_MS;
 
     put_both(out, STR("x-smartflow-request-id"), STR("x-smartflow-call-id"), str_at(x->id, 36));
@@ -220,9 +229,7 @@ void gw_own_fields(struct exchange *x, struct buf *out)
         add_line(out, STR("x-smartflow-provider"), x->upstream->provider->id);
     if (x->upstream && is_plain(x->model))
         add_line(out, STR("x-smartflow-model"), x->model);
-    if (x->cost_nano >= 0)
-        put_both(out, STR("x-smartflow-cost-usd"), STR("x-smartflow-response-cost"),
-            dollars(money, (uint64_t)x->cost_nano));
+    gw_cost_fields(x, out);
     add_line(out, STR("x-smartflow-cache-hit"), STR("false"));
     gw_cors_fields(config_current(), x->rq, out);
 }
@@ -261,6 +268,8 @@ void gw_reply_fields(
     }
     if (x->stream)
         add_line(out, STR("x-accel-buffering"), STR("no"));
+    if (x->stream && x->wants_trailers)
+        add_line(out, STR("trailer"), STR("x-smartflow-cost-usd, x-smartflow-response-cost"));
     gw_own_fields(x, out);
 }
 

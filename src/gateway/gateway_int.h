@@ -48,6 +48,8 @@ void gw_reply_fields(
     struct exchange *x, const struct http_head *from, bool decoded, struct buf *out);
 /* Our own fields alone (x-smartflow-…), for replies that no upstream made. */
 void gw_own_fields(struct exchange *x, struct buf *out);
+/* The call's cost under both of its names; nothing while it is unknown. */
+void gw_cost_fields(struct exchange *x, struct buf *out);
 void gw_cors_fields(const struct config *c, struct http_request *rq, struct buf *out);
 bool gw_came_from_us(struct http_request *rq); /* the Via field holds our mark */
 

@@ -29,6 +29,7 @@ struct relay {
     bool strip;                /* take the traces of the injected option out */
     bool eof_framed;           /* only the end marker tells a whole stream from a cut one */
     bool failed;               /* the client is gone */
+    bool remembered;           /* the reply's ids */
 };
 
 /* The pieces to be written next. They need not outlast a suspension, since a write takes what it
@@ -183,6 +184,25 @@ static int begin(struct relay *r, const struct http_head *h)
     return e < 0 ? e : gw_exchange_detach(x);
 }
 
+/* What only the end knows goes into a trailer, where the client asked for trailers. Settling may
+ * suspend, so what is gathered goes out before. */
+static int end_reply(struct relay *r, struct out *o)
+{
+    struct exchange *x = r->x;
+    struct str trailers = STR_NONE;
+
+    if (x->wants_trailers) {
+        out_flush(r, o);
+        stage_settle.on_request(x);
+        struct buf *b = gw_scratch();
+        gw_cost_fields(x, b);
+        trailers = buf_str(b);
+    }
+    if (r->failed)
+        return -EPIPE;
+    return http_reply_end_with(x->rq, o->iov, o->n, trailers);
+}
+
 /* The last write and the end of the reply in one. rest: bytes of an event without its blank line,
  * which the upstream sent as the last of a whole body. */
 static int finish(struct relay *r, struct out *o)
@@ -196,9 +216,7 @@ static int finish(struct relay *r, struct out *o)
     }
     out_add(r, o, sse_rest(&r->sse));
     x->outcome = x->meter.failed ? OUTCOME_UPSTREAM_ERROR : OUTCOME_OK;
-    if (r->failed || http_reply_end_with(x->rq, o->iov, o->n, STR_NONE) < 0)
-        return client_gone(x);
-    return 0;
+    return end_reply(r, o) < 0 ? client_gone(x) : 0;
 }
 
 /* Behind the end marker nothing can be missing, however the upstream ends its body. Gemini's
@@ -222,6 +240,10 @@ __attribute__((noinline)) static int step(struct relay *r, struct http_call *c)
     for (int i = 0; i < n && e == 0; i++) {
         struct str piece = str_at(in[i].iov_base, in[i].iov_len);
         e = r->inflater ? take_packed(r, piece, &o) : take_piece(r, piece, &o);
+    }
+    if (!r->remembered && r->x->meter.ids.n) { /* before the client can ask for them */
+        gw_remember_ids(r->x);
+        r->remembered = true;
     }
     if (e == 0 && (n == 0 || http_call_ended(c)))
         return finish(r, &o);
@@ -254,7 +276,6 @@ int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_h
         e = finish(&r, &(struct out){.iov = out_room()});
     if (e < 0 && !x->error.status)
         stream_broke(x, e);
-    gw_remember_ids(x);
     relay_close(&r);
     return x->error.status ? -EREMOTEIO : 0;
 }

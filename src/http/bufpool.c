@@ -31,8 +31,9 @@ struct block_free {
 
 static const size_t class_size[BLOCK_CLASSES] = {
     256, BLOCK_OBJECT, KIB, BLOCK_SMALL, BLOCK_LARGE, 64 * KIB};
-/* At most 4 MiB lie idle per thread. */
-static const unsigned class_keep[BLOCK_CLASSES] = {1024, 1024, 512, 256, 64, 8};
+/* As many as a busy thread has in use at once: a block that goes back to the kernel costs a page
+ * fault for each of its pages when it is taken again. At most 9 MiB lie idle per thread. */
+static const unsigned class_keep[BLOCK_CLASSES] = {1024, 1024, 512, 256, 128, 64};
 
 static int class_of(size_t n)
 {

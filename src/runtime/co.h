@@ -12,8 +12,8 @@
  * (co_set_deadline), with -ETIMEDOUT.
  *
  * Stacks are 64 KiB (256 KiB under sanitizers) with a guard page: keep large arrays out of them. A
- * coroutine that stays parked for a second gives the untouched part of its stack back to the
- * kernel; code that waits long must therefore wait at small depth (below 4 KiB of frames).
+ * coroutine that stays parked for a quarter of a second gives the untouched part of its stack back
+ * to the kernel; code that waits long must therefore wait at small depth (below 4 KiB of frames).
  *
  * Never hold across a suspending call: errno, a pointer you do not own, thread-local data, a lock.
  */

@@ -49,7 +49,7 @@
 #define EVENTS_PER_WAIT 256
 #define ROUNDS_PER_TURN 4 /* of the run queue, before the kernel is asked for events again */
 #define SWEEP_PER_TURN  64
-#define SWEEP_EVERY_NS  NS_PER_S
+#define SWEEP_EVERY_NS  (NS_PER_S / 4)
 #define FLUSH_EVERY_NS  (100 * NS_PER_MS)
 #define LOOP_SLOTS      32
 
