@@ -192,7 +192,7 @@ static int call_json(struct exchange *x)
     return r;
 }
 
-static int call_no_body(struct exchange *x)
+int gw_call_no_body(struct exchange *x)
 {
     struct http_call *c = NULL;
     const struct http_head *head;
@@ -219,7 +219,7 @@ static int call(struct exchange *x)
         return gw_call_multipart(x);
     if (e->kind == KIND_MODELS)
         return gw_models_list(x);
-    return body ? gw_call_raw(x) : call_no_body(x);
+    return body ? gw_call_raw(x) : gw_call_no_body(x);
 }
 
 const struct stage stage_call = {

@@ -69,6 +69,7 @@ struct str gw_local_links(struct str body, struct buf *out);
 struct str gw_without_marks(struct str body, struct buf *out);
 
 /* --- the other shapes of a call --- */
+int gw_call_no_body(struct exchange *x);
 /* The ids that the reply named belong to the provider that made them. */
 void gw_remember_ids(struct exchange *x);
 int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_head *head);

@@ -159,20 +159,6 @@ static int merged(struct exchange *x, const struct upstream **list, unsigned n)
     return r;
 }
 
-static int pass_on(struct exchange *x)
-{
-    struct http_call *c = NULL;
-    const struct http_head *head;
-    int r = gw_call_start(x, NULL, 0, 0, false, false, &c);
-
-    if (r == 0)
-        r = gw_call_head(x, c, &head);
-    if (r == 0)
-        r = gw_relay_reply(x, c, head);
-    http_call_end(c);
-    return r;
-}
-
 int gw_models_list(struct exchange *x)
 {
     const struct route_settings *s = x->route_settings;
@@ -190,6 +176,6 @@ int gw_models_list(struct exchange *x)
     /* A caller's own credential goes to the one provider that it is for. */
     if (x->dialect != DIALECT_OPENAI || asked || x->caller_credential.n ||
         (n <= 1 && !filtered && !s->aliases_n))
-        return pass_on(x);
+        return gw_call_no_body(x);
     return merged(x, list, n);
 }

@@ -191,7 +191,8 @@ static const uint8_t *read_text(struct scanner *s, const uint8_t *p)
 int json_scan(struct str text, const struct json_want *wants, struct json_span *spans, size_t n,
     enum json_type *ret_top, struct json_error *ret_err)
 {
-    struct scanner s;
+    /* Off the stack, where its kilobyte would make a coroutine touch a second page. */
+    static _Thread_local struct scanner s;
     s.start = (const uint8_t *)(text.p ? text.p : "");
     s.end = s.start + text.n;
     s.string_rest = string_reader();
