@@ -56,7 +56,9 @@ def test_the_trace_id_is_passed_on_and_logged(run, upstream, start):
 
 def test_quantiles_stand_beside_the_histogram(run, upstream, start):
     g = start(providers_at(upstream.port))
-    run(call(g.port, "/v1/chat/completions", CHAT, upstream.answer(http_reply(200, CHAT_REPLY))))
+    m = run(call(g.port, "/v1/chat/completions", CHAT,
+                 upstream.answer(http_reply(200, CHAT_REPLY))))
+    line_of(g, m)  # a call is counted behind its reply, and logged last
     status, body = g.get("/metrics")
     rows = dict(x.rsplit(" ", 1) for x in body.decode().splitlines() if x and x[0] != "#")
     values = [float(rows[f"smartflow_latency_p{q}_seconds"]) for q in (50, 90, 99)]
