@@ -20,9 +20,18 @@ int64_t clock_now(void)
     return clock_read(CLOCK_MONOTONIC);
 }
 
+static int64_t frozen;
+
 int64_t clock_wall(void)
 {
-    return clock_read(CLOCK_REALTIME);
+    int64_t at = __atomic_load_n(&frozen, __ATOMIC_RELAXED);
+
+    return unlikely(at != 0) ? at : clock_read(CLOCK_REALTIME);
+}
+
+void clock_freeze_wall(int64_t wall_ns)
+{
+    __atomic_store_n(&frozen, wall_ns, __ATOMIC_RELAXED);
 }
 
 static char *put_digits(char *out, unsigned value, int width)

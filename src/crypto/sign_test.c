@@ -1,6 +1,6 @@
 /*
- * RS256 against the example of RFC 7515 appendix A.2 (its published key, as PKCS #8), and the keys
- * that are refused.
+ * RS256 against the example of RFC 7515 appendix A.2 (its published key, as PKCS #8), Ed25519
+ * against the third test of RFC 8032 section 7.1, and the keys that are refused.
  */
 #include "base/macros.h"
 #include "base/tap.h"
@@ -12,6 +12,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <stdio.h>
 
 /* clang-format off */
 static const char rfc_key[] =
@@ -159,8 +160,97 @@ static void test_no_room(void)
     CHECK_EQ(n, 0);
 }
 
+/* RFC 8032 section 7.1, test 3: PKCS #8 is a fixed head and the 32 bytes of the secret key. */
+static const char ed_head[] = "302e020100300506032b657004220420";
+static const char ed_secret[] = "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7";
+static const char ed_public[] = "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025";
+static const char ed_signature[] =
+    "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+    "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
+
+static size_t ed_pem(char *out, size_t n)
+{
+    uint8_t der[64];
+    char text[128];
+    ssize_t head = hex_decode(str_of(ed_head), der);
+
+    must(head == 16 && hex_decode(str_of(ed_secret), der + head) == 32);
+    base64_encode(str_at((char *)der, 48), text);
+    return (size_t)snprintf(
+        out, n, "-----BEGIN PRIVATE KEY-----\n%.64s\n-----END PRIVATE KEY-----\n", text);
+}
+
+static void test_ed25519_rfc(void)
+{
+    char pem[256], hex[2 * ED25519_SIGNATURE_BYTES];
+    uint8_t sig[ED25519_SIGNATURE_BYTES], public[ED25519_KEY_BYTES];
+    struct str data = STR("\xaf\x82");
+    struct sign_key *key = NULL;
+
+    CHECK_EQ(sign_ed25519_new(str_at(pem, ed_pem(pem, sizeof(pem))), &key), 0);
+    int r = sign_ed25519(key, data, sig), p = sign_ed25519_public(key, public);
+    sign_key_free(key);
+    CHECK_EQ(r, 0);
+    CHECK_EQ(p, 0);
+    hex_encode(str_at((char *)sig, sizeof(sig)), hex);
+    CHECK_STR(str_at(hex, sizeof(hex)), str_of(ed_signature));
+    hex_encode(str_at((char *)public, sizeof(public)), hex);
+    CHECK_STR(str_at(hex, 2 * sizeof(public)), str_of(ed_public));
+    CHECK_EQ(verify_ed25519(public, data, sig), 0);
+    CHECK_EQ(verify_ed25519(public, STR("\xaf\x83"), sig), -EBADMSG);
+    for (size_t i = 0; i < sizeof(sig); i++) {
+        sig[i] ^= 1;
+        CHECK_EQ(verify_ed25519(public, data, sig), -EBADMSG);
+        sig[i] ^= 1;
+    }
+    public[3] ^= 1;
+    CHECK_EQ(verify_ed25519(public, data, sig), -EBADMSG);
+    CHECK_EQ(ERR_peek_error(), 0);
+}
+
+/* Made, written as PEM, read back; each kind of key is refused where the other is wanted. */
+static void test_ed25519_pem(void)
+{
+    struct buf secret, public;
+    struct sign_key *key = NULL, *rsa = NULL;
+    uint8_t raw[ED25519_KEY_BYTES], read[ED25519_KEY_BYTES], sig[ED25519_SIGNATURE_BYTES];
+
+    buf_init(&secret, 4096);
+    buf_init(&public, 4096);
+    int made = sign_ed25519_make(&secret);
+    int as_rsa = sign_key_new(buf_str(&secret), &rsa);
+    int opened = sign_ed25519_new(buf_str(&secret), &key);
+    int r = sign_ed25519_public_pem(key, &public) | sign_ed25519_public(key, raw) |
+            verify_ed25519_read_pem(buf_str(&public), read) | sign_ed25519(key, STR("x"), sig);
+    int from_secret = verify_ed25519_read_pem(buf_str(&secret), read);
+    buf_free(&secret);
+    buf_free(&public);
+    int rs = sign_rs256(key, STR("x"), &secret);
+    buf_free(&secret);
+    sign_key_free(key);
+    CHECK_EQ(made, 0);
+    CHECK_EQ(as_rsa, -EINVAL);
+    CHECK_EQ(opened, 0);
+    CHECK_EQ(r, 0);
+    CHECK_EQ(from_secret, -EINVAL);
+    CHECK(rs < 0);
+    CHECK(memcmp(raw, read, sizeof(raw)) == 0);
+    CHECK_EQ(verify_ed25519(read, STR("x"), sig), 0);
+    CHECK_EQ(sign_key_new(str_of(rfc_key), &rsa), 0);
+    int ed = sign_ed25519(rsa, STR("x"), sig), pub = sign_ed25519_public(rsa, raw);
+    sign_key_free(rsa);
+    CHECK_EQ(ed, -EINVAL);
+    CHECK_EQ(pub, -EINVAL);
+    CHECK_EQ(sign_ed25519_new(str_of(rfc_key), &key), -EINVAL);
+    CHECK_EQ(sign_ed25519_new(STR_NONE, &key), -EINVAL);
+    CHECK_EQ(verify_ed25519_read_pem(STR("none"), raw), -EINVAL);
+    CHECK_EQ(ERR_peek_error(), 0);
+}
+
 int main(void)
 {
+    TAP_RUN(test_ed25519_rfc);
+    TAP_RUN(test_ed25519_pem);
     TAP_RUN(test_rfc_example);
     TAP_RUN(test_pkcs1);
     TAP_RUN(test_refused);
