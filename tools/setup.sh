@@ -15,7 +15,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 run_packages="gcc libc6-dev meson ninja-build pkg-config python3 python3-pip libssl-dev zlib1g-dev
-    libzstd-dev libyaml-dev libyyjson-dev libllhttp-dev"
+    libzstd-dev libyaml-dev libyyjson-dev libllhttp-dev libsqlite3-dev libpq-dev libhiredis-dev"
 
 # package, command that prints the version (or - for the package's own), oldest that will do
 wanted_versions="gcc|gcc -dumpfullversion|12
@@ -26,6 +26,9 @@ libssl-dev|-|3.0
 zlib1g-dev|-|1.2.11
 libzstd-dev|-|1.4
 libyaml-dev|-|0.2
+libsqlite3-dev|-|3.40
+libpq-dev|-|14
+libhiredis-dev|-|0.14
 libyyjson-dev|-|0.8
 libllhttp-dev|-|9.2"
 
@@ -42,7 +45,7 @@ debian_version() { # 12, 13, or nothing
 test_packages() { # what ./test needs on top; the compiler's run-time library goes by its version
     local runtime=libclang-rt-dev
     [ "$(debian_version)" = 12 ] && runtime=libclang-rt-14-dev
-    echo "$run_packages python3-venv clang $runtime gdb"
+    echo "$run_packages python3-venv clang $runtime gdb redis-server postgresql"
 }
 
 # -- packages ---------------------------------------------------------------------------------------
