@@ -4,10 +4,13 @@
  * so that no proxy in front can be made to see another caller than we do.
  */
 #include "base/clock.h"
+#include "keys/catalog_int.h"
 #include "keys/vkey.h"
 #include "llm/exchange.h"
+#include "runtime/loop.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static struct str bearer(struct str v)
 {
@@ -92,15 +95,112 @@ static int refuse(struct exchange *x, struct str message, struct str hint)
     return exchange_fail(x, 401, STR("invalid_api_key"), message);
 }
 
-static int check_key(struct exchange *x, const struct virtual_key *k)
+/* --- what the key says of itself --- */
+
+static int not_active(struct exchange *x, const struct subject *s, const char *what)
 {
-    if (!k)
-        return refuse(x, STR("Unknown virtual key."),
-            STR("Check that the key was copied whole, or ask for a new one."));
-    if (!k->is_active)
+    if (!s || s->is_active)
+        return 0;
+    x->error.hint = STR("Ask the gateway's administrator.");
+    return exchange_failf(x, 403, STR("not_allowed"), "The %s of this key is not active.", what);
+}
+
+static int check_state(struct exchange *x, const struct virtual_key *k)
+{
+    int r;
+
+    if (!k->subject.is_active)
         return refuse(x, STR("This virtual key has been revoked."), STR("Ask for a new one."));
     if (k->expires_at && k->expires_at <= clock_wall())
         return refuse(x, STR("This virtual key has expired."), STR("Ask for a new one."));
+    if ((r = not_active(x, k->user, "user")) < 0 || (r = not_active(x, k->team, "team")) < 0)
+        return r;
+    return not_active(x, k->org, "organisation");
+}
+
+static int check_address(struct exchange *x, const struct virtual_key *k)
+{
+    if (!k->addresses || net_cidrs_has(k->addresses, &x->client))
+        return 0;
+    x->error.hint = STR("Its 'addresses' say from where it may.");
+    return exchange_fail(
+        x, 403, STR("address_not_allowed"), STR("This key may not be used from your address."));
+}
+
+/* "/v1/chat/completions" also where the client wrote it below another door or without version. */
+static struct str canonical_path(const struct exchange *x, char *room, size_t room_n)
+{
+    struct str version = x->match.version.n ? x->match.version : STR("v1");
+    int n =
+        snprintf(room, room_n, "/" STR_FMT "/" STR_FMT, STR_ARG(version), STR_ARG(x->match.rest));
+
+    return n > 0 && (size_t)n < room_n ? str_at(room, (size_t)n) : STR_NONE;
+}
+
+static bool endpoint_listed(const struct exchange *x, const struct str_list *l)
+{
+    struct str kind = endpoint_kind_name(x->match.endpoint->kind), path = STR_NONE;
+    char room[512];
+
+    for (unsigned i = 0; i < l->n; i++) {
+        bool is_path = str_starts(l->at[i], STR("/"));
+        if (is_path && !path.n)
+            path = canonical_path(x, room, sizeof room);
+        if (str_glob(l->at[i], is_path ? path : kind))
+            return true;
+    }
+    return l->n == 0;
+}
+
+static int check_endpoint(struct exchange *x, const struct virtual_key *k)
+{
+    if (!k->endpoints.n || !x->match.endpoint || endpoint_listed(x, &k->endpoints))
+        return 0;
+    return exchange_failf(x, 403, STR("not_allowed"), "This key may not call " STR_FMT ".",
+        STR_ARG(x->match.endpoint->example));
+}
+
+/* --- finding it --- */
+
+/* Whoever tries many keys is slowed; and where the newest keys may not be known here, a good one is
+ * not called unknown. */
+static int unknown_key(struct exchange *x)
+{
+    struct catalog *c = catalog_here();
+    int wait = flood_guess(&x->client, clock_now());
+
+    if (wait > 0) {
+        x->error.retry_after_s = wait;
+        return exchange_fail(x, 429, STR("rate_limit_exceeded"),
+            STR("Too many unknown keys came from this address. Wait before you try again."));
+    }
+    if (c && !catalog_is_fresh(c)) {
+        x->error.retry_after_s = 1;
+        return exchange_fail(x, 503, STR("keys_unavailable"),
+            STR("The store of virtual keys cannot be reached, and this key is not known here."));
+    }
+    return refuse(x, STR("Unknown virtual key."),
+        STR("Check that the key was copied whole, or ask for a new one."));
+}
+
+/* A thread without a catalogue knows the configuration's keys alone. */
+static const struct virtual_key *find_key(const struct keys_settings *set, struct str secret)
+{
+    return catalog_here() ? catalog_find(secret) : vkey_ref(vkey_find(set->set, secret));
+}
+
+static int take_key(struct exchange *x, struct str secret)
+{
+    const struct virtual_key *k = find_key(x->keys_settings, secret);
+    int r;
+
+    if (!k)
+        return unknown_key(x);
+    if ((r = check_state(x, k)) < 0 || (r = check_address(x, k)) < 0 ||
+        (r = check_endpoint(x, k)) < 0) {
+        vkey_unref(k);
+        return r;
+    }
     x->key = k;
     return 0;
 }
@@ -115,7 +215,7 @@ static int authenticate(struct exchange *x)
         return exchange_fail(x, 400, STR("conflicting_credentials"),
             STR("Two different virtual keys were sent; send one."));
     if (f.virtual.n)
-        return check_key(x, vkey_find(set->set, f.virtual));
+        return take_key(x, f.virtual);
     if (f.other.n && set->passthrough) {
         x->caller_credential = f.other;
         return 0;

@@ -12,7 +12,8 @@ static struct keys_settings settings;
 
 static void add(const char *name, const char *secret, bool active, int64_t expires_at)
 {
-    struct virtual_key k = {.name = str_of(name), .is_active = active, .expires_at = expires_at};
+    struct virtual_key k = {
+        .subject = {.name = str_of(name), .is_active = active}, .expires_at = expires_at};
 
     must(vkey_set_add(settings.set, &k, str_of(secret)) == 0);
 }
@@ -29,10 +30,12 @@ static struct str who_at(const char *target, const char *fields)
     if (r < 0)
         n = snprintf(out, sizeof out, "%d " STR_FMT, x->error.status, STR_ARG(x->error.code));
     else if (x->key)
-        n = snprintf(out, sizeof out, STR_FMT, STR_ARG(x->key->name));
+        n = snprintf(out, sizeof out, STR_FMT, STR_ARG(x->key->subject.name));
     else
         n = snprintf(out, sizeof out, "own " STR_FMT, STR_ARG(x->caller_credential));
-    if ((r < 0) != (x->error.status != 0) || (x->key && x->caller_credential.n))
+    bool found = x->key;
+    vkey_unref(x->key);
+    if ((r < 0) != (x->error.status != 0) || (found && x->caller_credential.n))
         tap_fail(__FILE__, __LINE__, "%s %s: inconsistent", target, fields);
     return str_at(out, (size_t)n);
 }

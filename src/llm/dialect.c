@@ -129,7 +129,7 @@ static void put_openai_members(const struct error *e, struct buf *out)
 static void put_anthropic(const struct error *e, struct str request_id, struct buf *out)
 {
     buf_addstr(out, STR("{\"type\":\"error\",\"error\":{\"type\":"));
-    buf_addjson(out, anthropic_type(e->status));
+    buf_addjson(out, e->type.n ? e->type : anthropic_type(e->status));
     buf_addstr(out, STR(",\"message\":"));
     put_message(e, out);
     buf_addstr(out, STR("},\"request_id\":"));

@@ -11,17 +11,23 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/list.h"
 #include "http/server.h"
 #include "llm/endpoint.h"
 #include "llm/meter.h"
 #include "llm/usage.h"
 #include "json/scan.h"
 
+struct co;
+struct hold;
 struct keys_settings;
+struct ledger_call;
 struct model_facts;
 struct route_settings;
+struct subject;
 struct upload;
 struct upstream;
+struct upstream_key;
 struct virtual_key;
 struct ws_front;
 
@@ -87,11 +93,17 @@ struct exchange {
     struct str caller_credential;  /* SMARTFLOW_PASSTHROUGH_KEYS: passed on as it came */
     struct net_addr client;        /* after trusted proxies */
     struct str end_user;
+    const struct subject *customer; /* its limits, where there are any */
+    struct hold *hold;              /* what limits hold for it; in the arena (keys/limits.c) */
+    int64_t reserved_nano;          /* money held for the attempt that runs */
+    int64_t charged_nano;           /* what its subjects' counters got in the end */
+    struct ledger_call *record;     /* what stands on the journal of it; in the arena (ledger/) */
     struct str trace_id; /* x-smartflow-trace-id, or traceparent's; empty = none */
     bool wants_trailers; /* TE: trailers */
 
     /* where */
     const struct upstream *upstream;
+    const struct upstream_key *upstream_key; /* the credential of the attempt that runs, or NULL */
     struct str model; /* as the upstream knows it */
     const struct model_facts *facts;
     unsigned attempts;
@@ -104,6 +116,10 @@ struct exchange {
     int64_t cost_nano;   /* -1 = unknown */
     enum exchange_outcome outcome;
     struct error error; /* status 0 = none */
+    bool accounted;     /* usage, counters and journal are done (gateway/account.c) */
+    bool ended_by_us;   /* its key was revoked while it ran (gateway/live.c) */
+    struct co *co;      /* that runs it */
+    struct list live;   /* in its thread's open calls */
     char *body_copy;    /* keeps x->body when the request's memory was given back */
 
     /* when: monotonic instants, 0 = not reached */

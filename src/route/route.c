@@ -137,14 +137,14 @@ static int check_key(struct exchange *x, const struct upstream *u)
     if (x->model.n && !vkey_allows_model(x->key, x->model) &&
         !vkey_allows_model(x->key, x->model_asked))
         return not_allowed(x, "model", x->model_asked);
-    if (x->key && x->key->model_allowlist_n && runs_unnamed(x))
+    if (x->key && x->key->models.n && runs_unnamed(x))
         return exchange_fail_param(x, 403, STR("not_allowed"), STR("model"),
             "This key is limited to certain models, and this call does not say in 'model' which "
             "one it runs.");
     if (!vkey_allows_provider(x->key, u->provider->id))
         return not_allowed(x, "provider", u->provider->id);
     /* Any text counts as a caller's own credential; a server that asks for none would not mind. */
-    if (x->caller_credential.n && !u->provider->base.n && !secret_is_set(&u->key))
+    if (x->caller_credential.n && !u->provider->base.n && !u->keys)
         return exchange_failf(x, 401, STR("invalid_api_key"),
             STR_FMT " needs no key of yours: use a virtual key.", STR_ARG(u->provider->title));
     return 0;

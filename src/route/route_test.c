@@ -18,7 +18,7 @@ static void configure(const char *ids)
 
     must(settings.upstreams_n <= ARRAY_LEN(ups));
     for (unsigned i = 0; i < settings.upstreams_n; i++) {
-        secret_free(&ups[i].key);
+        upstream_keys_free(&ups[i]);
         ups[i] = (struct upstream){.provider = &table[i]};
     }
     settings.upstreams = ups;
@@ -207,11 +207,9 @@ static struct exchange *limited(struct exchange *x)
 static void limit(
     const struct str *models, unsigned models_n, const struct str *providers, unsigned providers_n)
 {
-    key = (struct virtual_key){.model_allowlist = models,
-        .model_allowlist_n = models_n,
-        .provider_allowlist = providers,
-        .provider_allowlist_n = providers_n,
-        .is_active = true};
+    key = (struct virtual_key){.models = {models, models_n},
+        .providers = {providers, providers_n},
+        .subject.is_active = true};
 }
 
 static struct str chat_limited(const char *model)
@@ -304,7 +302,7 @@ static void test_own_credential(void)
     x = post("/v1/chat/completions", "", "vllm/m");
     x->caller_credential = STR("sk-own");
     CHECK_STR(routed(x), STR("401 invalid_api_key"));
-    must(secret_set(&vllm->key, STR("k")) == 0);
+    must(upstream_add_key(vllm, UPSTREAM_KEY_ENV, STR("k"), 1) == 0);
     x = post("/v1/chat/completions", "", "vllm/m");
     x->caller_credential = STR("sk-own");
     CHECK_STR(routed(x), STR("vllm m"));

@@ -95,8 +95,8 @@ static void access_log(struct exchange *x)
     log_int(&l, "status", x->rq->reply_status);
     log_str(&l, "outcome", outcome_name(x->outcome));
     if (x->key) {
-        log_str(&l, "key", str_of(x->key->id));
-        log_str(&l, "key_name", x->key->name);
+        log_str(&l, "key", x->key->subject.id);
+        log_str(&l, "key_name", x->key->subject.name);
     }
     if (x->trace_id.n)
         log_str(&l, "trace_id", x->trace_id);
