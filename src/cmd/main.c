@@ -1,10 +1,14 @@
 /*
- * The command line: smartflow serve | config check | config list | endpoints | version.
+ * The command line: smartflow serve | config check | config list | endpoints | audit |
+ * backup | restore | vault | version.
  */
 #include "base/log.h"
+#include "cmd/audit.h"
+#include "cmd/backup.h"
 #include "config/config.h"
 #include "config/list.h"
 #include "gateway/gateway.h"
+#include "vault/refs.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -19,8 +23,11 @@ static int usage(FILE *to)
           "  serve [--config FILE] [--roles LIST]   run the gateway\n"
           "  config check [--config FILE]           check settings and explain every error\n"
           "  config list                            every setting, its default and meaning\n"
-          "  endpoints                              every path the proxy serves\n"
-          "  version\n"
+          "  endpoints                              every path the proxy serves\n",
+        to);
+    audit_usage(to);
+    backup_usage(to);
+    fputs("  version\n"
           "\n"
           "Settings come from the environment and from FILE; see docs/configuration.md.\n",
         to);
@@ -62,9 +69,15 @@ static int parse_options(int argc, char **argv, struct options *o)
     return 0;
 }
 
+/* For the life of the process: a reload resolves with it, too. */
+static struct secret_refs *refs;
+
 static struct config *load(const char *path)
 {
     struct config *c;
+
+    if (!refs && refs_new(environ, &refs) == 0)
+        config_set_refs(refs);
     unsigned n = config_load(path, environ, print_problem, NULL, &c);
 
     if (n)
@@ -104,6 +117,27 @@ static int config_command(int argc, char **argv)
     return 0;
 }
 
+/* Commands on the data folder: their options are their own, but for --config. */
+static int on_folder(
+    int (*command)(const struct config *c, int argc, char **argv), int argc, char **argv)
+{
+    struct options o = {getenv("SMARTFLOW_CONFIG")};
+    int n = 0;
+
+    for (int i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--config") && i + 1 < argc)
+            o.config = argv[++i];
+        else
+            argv[n++] = argv[i];
+    }
+    struct config *c = load(o.config);
+    if (!c)
+        return 1;
+    int r = command(c, n, argv);
+    config_unref(c);
+    return r;
+}
+
 static int endpoints(void)
 {
     unsigned n;
@@ -130,6 +164,14 @@ int main(int argc, char **argv)
         return config_command(argc - 2, argv + 2);
     if (!strcmp(command, "endpoints"))
         return endpoints();
+    if (!strcmp(command, "backup"))
+        return on_folder(backup_command, argc - 2, argv + 2);
+    if (!strcmp(command, "restore"))
+        return on_folder(restore_command, argc - 2, argv + 2);
+    if (!strcmp(command, "vault"))
+        return on_folder(vault_command, argc - 2, argv + 2);
+    if (!strcmp(command, "audit"))
+        return audit_command(argc - 2, argv + 2);
     if (!strcmp(command, "version") || !strcmp(command, "--version"))
         return puts("smartflow " SF_VERSION) < 0;
     if (!strcmp(command, "--help") || !strcmp(command, "-h") || !strcmp(command, "help"))

@@ -1,6 +1,6 @@
 /*
- * Loading, counting and swapping snapshots. The environment wins over the file; NAME_FILE in the
- * environment names a file that holds the value (for secrets mounted into a container).
+ * Loading, counting and swapping snapshots. The environment wins over the file; values that are kept
+ * elsewhere (NAME_FILE, references) are fetched by secrets.c.
  */
 #include "config/config.h"
 
@@ -46,22 +46,6 @@ int loader_put(struct loader *l, struct str name, struct str value, unsigned lin
     return map_put(&l->values, f->name, f, NULL);
 }
 
-static void put_from_file(struct loader *l, struct str name, struct str path)
-{
-    char value[16384];
-    struct str p = arena_dup(&l->c->arena, path);
-    int fd = open(p.p, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, value, sizeof value);
-
-    if (fd >= 0)
-        close(fd);
-    if (n < 0 || n == (ssize_t)sizeof value)
-        loader_problem(l, 0, STR_FMT "_FILE: cannot read " STR_FMT, STR_ARG(name), STR_ARG(path));
-    else
-        loader_put(l, name, str_trim(str_at(value, (size_t)n)), 0);
-    mem_wipe(value, sizeof value);
-}
-
 static void from_environment(struct loader *l, char *const *env)
 {
     for (; *env; env++) {
@@ -69,7 +53,7 @@ static void from_environment(struct loader *l, char *const *env)
         if (setting_is_known(name)) {
             loader_put(l, name, rest, 0);
         } else if (str_ends(name, STR("_FILE")) && setting_is_known(str_to(name, name.n - 5))) {
-            put_from_file(l, str_to(name, name.n - 5), rest);
+            loader_put_file(l, env, str_to(name, name.n - 5), rest);
         }
     }
 }
@@ -244,9 +228,9 @@ static void add_key(struct loader *l, const struct virtual_key *k, struct str se
     if (r == -EINVAL)
         loader_problem(l, line,
             "the key of '" STR_FMT "' must be sk-sf- and 8 to 64 letters, digits or dashes",
-            STR_ARG(k->name));
+            STR_ARG(k->subject.name));
     else if (r == -EEXIST)
-        loader_problem(l, line, "the key of '" STR_FMT "' is already another's", STR_ARG(k->name));
+        loader_problem(l, line, "the key of '" STR_FMT "' is already another's", STR_ARG(k->subject.name));
 }
 
 static void load_keys(struct loader *l)
@@ -256,7 +240,7 @@ static void load_keys(struct loader *l)
         return;
     }
     if (secret_is_set(&l->c->demo_key)) {
-        struct virtual_key demo = {.name = STR("demo"), .is_active = true};
+        struct virtual_key demo = {.subject = {.name = STR("demo"), .is_active = true}};
         add_key(l, &demo, secret_reveal(&l->c->demo_key), 0);
     }
     for (struct virtual_key_row *row = l->keys; row; row = row->next)
@@ -271,6 +255,7 @@ static void load_all(struct loader *l, char *const *env)
     if (l->path)
         loader_yaml(l);
     from_environment(l, env);
+    loader_references(l, l->fresh);
     loader_settings(l);
     check_tls(l);
     load_texts(l);
@@ -283,12 +268,14 @@ static void load_all(struct loader *l, char *const *env)
     load_keys(l);
 }
 
-unsigned config_load(const char *path, char *const *env,
+unsigned config_load_with(const char *path, char *const *env, const struct vault_secrets *vault,
+    bool fresh,
     void (*problem)(void *ctx, const char *file, unsigned line, const char *text_), void *ctx,
     struct config **ret)
 {
     struct config *c = calloc(1, sizeof *c);
-    struct loader l = {.c = c, .path = path, .problem = problem, .ctx = ctx};
+    struct loader l = {.c = c, .path = path, .problem = problem, .ctx = ctx, .vault = vault,
+        .fresh = fresh};
 
     must(c);
     *ret = NULL;
@@ -304,6 +291,13 @@ unsigned config_load(const char *path, char *const *env,
     return l.problems;
 }
 
+unsigned config_load(const char *path, char *const *env,
+    void (*problem)(void *ctx, const char *file, unsigned line, const char *text_), void *ctx,
+    struct config **ret)
+{
+    return config_load_with(path, env, NULL, true, problem, ctx, ret);
+}
+
 struct config *config_ref(struct config *c)
 {
     __atomic_add_fetch(&c->refs_, 1, __ATOMIC_RELAXED);
@@ -313,7 +307,7 @@ struct config *config_ref(struct config *c)
 static void config_free(struct config *c)
 {
     for (unsigned i = 0; i < c->route.upstreams_n; i++)
-        secret_free((struct secret *)&c->route.upstreams[i].key);
+        upstream_keys_free((struct upstream *)&c->route.upstreams[i]);
     vkey_set_free(c->keys.set);
     net_cidrs_free(c->trusted_proxies);
     dial_proxy_free(c->proxy);
@@ -323,6 +317,8 @@ static void config_free(struct config *c)
         tls_ctx_unref(c->served_tls);
     prices_overlay_unref(c->prices);
     secret_free(&c->admin_key);
+    secret_free(&c->master_key);
+    secret_free(&c->master_key_next);
     secret_free(&c->metrics_token);
     secret_free(&c->demo_key);
     arena_free(&c->arena);

@@ -19,7 +19,12 @@ enum config_role {
     ROLE_BRIDGE = 16,
 };
 
+/* SMARTFLOW_JOURNAL, in the order of its words. */
+enum journal_mode { JOURNAL_MODE_BATCH, JOURNAL_MODE_STRICT, JOURNAL_MODE_OFF };
+
 struct prices_overlay;
+struct secret_refs;
+struct vault_secrets;
 
 struct config {
     int refs_; /* atomic */
@@ -31,6 +36,8 @@ struct config {
     struct str data_dir;
     const char *tls_cert, *tls_key, *tls_client_ca; /* server TLS; NULL = plain */
     struct secret admin_key;
+    struct secret master_key, master_key_next; /* of the vault; unset: the data folder's */
+    int64_t secret_refresh;                    /* how long a referenced secret is good */
     struct secret metrics_token;
     bool admin_on_proxy;
     bool demo;          /* run the built-in demo provider */
@@ -49,6 +56,14 @@ struct config {
     /* CORS: origins allowed ("*" = any); n 0 = CORS off */
     struct str *cors_origins;
     unsigned cors_origins_n;
+    /* the control plane */
+    struct secret database_url, redis_url;
+    unsigned database_connections;
+    unsigned shared_down;                  /* enum shared_down */
+    unsigned journal_mode;                 /* enum journal_mode */
+    uint64_t log_body_max;                 /* of one prompt or reply on the journal */
+    int64_t body_retention, row_retention; /* 0 = for ever */
+    struct str node;                       /* empty: one is made and kept in the data folder */
     /* what calls can use */
     struct keys_settings keys;
     struct route_settings route;
@@ -66,6 +81,16 @@ struct config {
 unsigned config_load(const char *path, char *const *env,
     void (*problem)(void *ctx, const char *file, unsigned line, const char *text), void *ctx,
     struct config **ret);
+/* The same, with the vault's provider keys (NULL = none) beside those of the settings. fresh: secrets
+ * that settings refer to are read once more (config_load() does so); else what was read last is good.
+ * With references it blocks for up to about 10 s. */
+unsigned config_load_with(const char *path, char *const *env, const struct vault_secrets *vault,
+    bool fresh, void (*problem)(void *ctx, const char *file, unsigned line, const char *text),
+    void *ctx, struct config **ret);
+/* Who resolves references to secrets, for the whole process; before the first load. NULL: nobody. */
+void config_set_refs(struct secret_refs *r);
+/* What the snapshot before knew of its provider keys (refused, rate limited, last used) goes on. */
+void config_inherit(struct config *c, const struct config *was);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c);
 

@@ -140,11 +140,17 @@ static void test_files(void)
     struct config *c = load(STR_NONE, ENV(set))->c;
     unlink(path);
     CHECK(c != NULL);
-    CHECK(secret_eq(&route_upstream(&c->route, STR("openai"))->key, STR("sk-from-file")));
+    CHECK(secret_eq(
+        &upstream_pick(route_upstream(&c->route, STR("openai")))->key, STR("sk-from-file")));
     struct loaded *l = load(STR_NONE, ENV("OPENAI_API_KEY_FILE=/nowhere/at/all"));
     CHECK_STR(problems(l), STR("-: OPENAI_API_KEY_FILE: cannot read /nowhere/at/all\n"));
     l = load(STR_NONE, ENV("OPENAI_API_KEY_FILE=/tmp"));
     CHECK_EQ(l->n, 1);
+    l = load(STR_NONE, ENV("OPENAI_API_KEY_FILE=/etc/hostname", "OPENAI_API_KEY=sk-secret"));
+    CHECK_STR(problems(l),
+        STR("-: OPENAI_API_KEY and OPENAI_API_KEY_FILE are both set: which one counts?\n"));
+    l = load(STR_NONE, ENV("OPENAI_API_KEY=", "OPENAI_API_KEY_FILE="));
+    CHECK_STR(problems(l), STR(""));
     /* SMARTFLOW_LOG_FILE is a setting, not a file with SMARTFLOW_LOG in it. */
     l = load(STR_NONE, ENV("SMARTFLOW_LOG_FILE=/nowhere/log"));
     CHECK_STR(problems(l), STR(""));
@@ -371,12 +377,12 @@ static void test_virtual_keys(void)
     CHECK(c != NULL);
     CHECK_EQ(vkey_count(c->keys.set), 3);
     const struct virtual_key *k = vkey_find(c->keys.set, STR("sk-sf-11111111"));
-    CHECK(k && k->is_active);
-    CHECK_STR(k->name, STR("team"));
+    CHECK(k && k->subject.is_active);
+    CHECK_STR(k->subject.name, STR("team"));
     CHECK(vkey_allows_model(k, STR("claude-x")) && !vkey_allows_model(k, STR("gpt-5")));
     CHECK(vkey_allows_provider(k, STR("openai")) && !vkey_allows_provider(k, STR("groq")));
     k = vkey_find(c->keys.set, STR("sk-sf-22222222"));
-    CHECK(k && !k->is_active);
+    CHECK(k && !k->subject.is_active);
     CHECK(vkey_find(c->keys.set, STR("sk-sf-demo0000")) != NULL);
 }
 
@@ -393,7 +399,7 @@ static void test_upstreams(void)
 
     CHECK(c != NULL);
     u = route_upstream(&c->route, STR("openai"));
-    CHECK(u->configured && u->origin.target.tls && secret_eq(&u->key, STR("sk-1")));
+    CHECK(u->configured && u->origin.target.tls && secret_eq(&upstream_pick(u)->key, STR("sk-1")));
     u = route_upstream(&c->route, STR("ollama"));
     CHECK(u->configured && !u->origin.target.tls && u->origin.target.port == 11434);
     CHECK(!route_upstream(&c->route, STR("azure"))->configured); /* no base URL */

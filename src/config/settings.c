@@ -20,6 +20,12 @@ const struct setting settings[] = {
     {"SMARTFLOW_DATA", SET_TEXT, AT(data_dir), 0, 0, "./data", "The data folder."},
     {"SMARTFLOW_ADMIN_KEY", SET_SECRET, AT(admin_key), 0, 0, "",
         "The administrator's key; one is made and printed at the first start when it is not set."},
+    {"SMARTFLOW_MASTER_KEY", SET_SECRET, AT(master_key), 0, 0, "",
+        "The vault's master key: 32 bytes in hex or base64. Unset: master.key in the data folder."},
+    {"SMARTFLOW_MASTER_KEY_NEXT", SET_SECRET, AT(master_key_next), 0, 0, "",
+        "The master key that `smartflow vault rotate-master` goes to."},
+    {"SMARTFLOW_SECRET_REFRESH", SET_DURATION, AT(secret_refresh), SECONDS(1), SECONDS(86400),
+        "300s", "How long a secret read from HashiCorp Vault or AWS is used without another look."},
     {"SMARTFLOW_METRICS_TOKEN", SET_SECRET, AT(metrics_token), 0, 0, "",
         "When set, /metrics needs it as a bearer token."},
     {"SMARTFLOW_ADMIN_ON_PROXY", SET_BOOL, AT(admin_on_proxy), 0, 0, "true",
@@ -70,6 +76,36 @@ const struct setting settings[] = {
         "300s", "Between two reads of a provider's reply."},
     {"SMARTFLOW_TOTAL_TIMEOUT", SET_DURATION, AT(timeouts.total), MS(1), SECONDS(86400), "1800s",
         "The whole of a provider's call, streams too."},
+    {"DATABASE_URL", SET_SECRET, AT(database_url), 0, 0, "",
+        "PostgreSQL (postgres://user:password@host/name) in place of SQLite in the data folder."},
+    {"SMARTFLOW_DATABASE_CONNECTIONS", SET_UINT, AT(database_connections), 1, 256, "8",
+        "Connections to PostgreSQL at most."},
+    {"REDIS_URL", SET_SECRET, AT(redis_url), 0, 0, "",
+        "Redis or Valkey (redis[s]://host:port) that makes several processes one gateway."},
+    {"SMARTFLOW_SHARED_DOWN", SET_WORD, AT(shared_down), 0, 0, "local",
+        "While Redis is away: each node grants its share of limits (local), or 503 (closed).",
+        "local closed"},
+    {"SMARTFLOW_NODE", SET_TEXT, AT(node), 0, 0, "",
+        "This node's name; made and kept in the data folder when it is not set."},
+    {"SMARTFLOW_JOURNAL", SET_WORD, AT(journal_mode), 0, 0, "batch",
+        "The audit journal: on disk within 50 ms (batch), before each reply (strict), or off.",
+        "batch strict off"},
+    {"SMARTFLOW_LOG_BODY_MAX", SET_BYTES, AT(log_body_max), 0, 64 << 20, "256KiB",
+        "Of one prompt or reply, how much is kept on the journal."},
+    {"SMARTFLOW_BODY_RETENTION", SET_DURATION, AT(body_retention), 0, SECONDS(3650LL * 86400), "0",
+        "How long prompts and replies are kept; 0 is for ever."},
+    {"SMARTFLOW_LOG_RETENTION", SET_DURATION, AT(row_retention), 0, SECONDS(3650LL * 86400), "0",
+        "How long log rows are kept in the database; 0 is for ever."},
+    {"SMARTFLOW_BUDGET_WAIT", SET_DURATION, AT(keys.limits.budget_wait), 0, SECONDS(600), "10s",
+        "How long a call waits where only money held by other calls stands in its way."},
+    {"SMARTFLOW_DEFAULT_MAX_TOKENS", SET_UINT, AT(keys.limits.default_output), 1, 1 << 20, "4096",
+        "Output tokens that are held for a call that states no maximum."},
+    {"SMARTFLOW_BUDGET_STATUS", SET_UINT, AT(keys.limits.budget_status), 402, 429, "429",
+        "The status of a call whose budget is used up: 429 or 402."},
+    {"SMARTFLOW_ALLOW_UNPRICED", SET_BOOL, AT(keys.limits.allow_unpriced), 0, 0, "false",
+        "Let keys with a budget call models whose price is unknown."},
+    {"SMARTFLOW_FINISH_OVER_BUDGET", SET_BOOL, AT(keys.limits.finish_over_budget), 0, 0, "false",
+        "Let a stream that outgrows its budget go on to its end."},
 };
 const unsigned settings_n = ARRAY_LEN(settings);
 
@@ -122,7 +158,8 @@ static int parse_bytes(struct str v, int64_t *ret)
 static int parse_duration(struct str v, int64_t *ret)
 {
     static const struct unit units[] = {{"", NS_PER_S}, {"ms", NS_PER_MS}, {"s", NS_PER_S},
-        {"m", 60 * NS_PER_S}, {"min", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}};
+        {"m", 60 * NS_PER_S}, {"min", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S},
+        {"d", 86400 * NS_PER_S}};
     return parse_unit(v, units, ARRAY_LEN(units), ret);
 }
 
@@ -187,6 +224,20 @@ static void set_number(struct loader *l, const struct setting *s, const struct f
     store_number(at, s->type, n);
 }
 
+static void set_word(struct loader *l, const struct setting *s, const struct found *f, void *at)
+{
+    struct str rest = str_of(s->words);
+
+    for (unsigned i = 0; rest.n; i++) {
+        if (!str_ieq(str_split(&rest, ' '), f->value))
+            continue;
+        *(unsigned *)at = i;
+        return;
+    }
+    loader_problem(l, f->line, "%s must be one of: %s; not '" STR_FMT "'", s->name, s->words,
+        STR_ARG(f->value));
+}
+
 static void set(struct loader *l, const struct setting *s, const struct found *f)
 {
     void *at = (char *)l->c + s->offset;
@@ -207,6 +258,9 @@ static void set(struct loader *l, const struct setting *s, const struct found *f
         if (setting_bool(f->value, at) < 0)
             loader_problem(l, f->line, "%s must be true or false, not '" STR_FMT "'", s->name,
                 STR_ARG(f->value));
+        break;
+    case SET_WORD:
+        set_word(l, s, f, at);
         break;
     default:
         set_number(l, s, f, at);

@@ -16,7 +16,8 @@ enum setting_type {
     SET_UINT, /* unsigned */
     SET_PORT,
     SET_BYTES,    /* "64MiB", "256k"; uint64_t or size_t */
-    SET_DURATION, /* "15s", "250ms", "10m" */
+    SET_DURATION, /* "15s", "250ms", "10m", "30d" */
+    SET_WORD,     /* unsigned: the index of one of `words` */
 };
 
 struct setting {
@@ -26,6 +27,7 @@ struct setting {
     int64_t min, max;
     const char *initial; /* default, as it would be written */
     const char *doc;
+    const char *words; /* SET_WORD: "local closed" */
 };
 
 extern const struct setting settings[];
@@ -44,6 +46,8 @@ struct loader {
     unsigned problems;
     void (*problem)(void *ctx, const char *file, unsigned line, const char *text);
     void *ctx;
+    const struct vault_secrets *vault;
+    bool fresh; /* references are resolved anew */
     /* lists of the file that are not variables */
     struct virtual_key_row *keys;
     unsigned keys_n;
@@ -63,6 +67,10 @@ int loader_put(struct loader *l, struct str name, struct str value, unsigned lin
 void loader_yaml(struct loader *l);        /* yaml.c */
 void loader_settings(struct loader *l);    /* settings.c: fills struct config by the table */
 void loader_upstreams(struct loader *l);   /* upstreams.c: base URLs, keys, options, TLS */
+/* secrets.c */
+void loader_put_file(struct loader *l, char *const *env, struct str name, struct str path);
+void loader_references(struct loader *l, bool fresh);
+void loader_vault_keys(struct loader *l, const struct vault_secrets *vault, struct upstream *u);
 bool setting_is_known(struct str name);    /* the table, or a provider's variable */
 int setting_bool(struct str v, bool *ret); /* 0 or -EINVAL */
 

@@ -1,6 +1,6 @@
 /*
  * From variables to upstreams: one per row of the provider table, in its order. A provider counts
- * as configured when it has its key, or needs none and has a base URL.
+ * as configured when it has a key (its variable, or the vault's), or needs none and has a base URL.
  */
 #include "config/settings_int.h"
 
@@ -61,11 +61,12 @@ static void set_one(struct loader *l, const struct provider *p, struct upstream 
     }
     u->provider = p;
     u->timeouts = l->c->timeouts;
-    u->configured = key.n > 0 || (keyless && base.n > 0);
+    if (key.n)
+        upstream_add_key(u, UPSTREAM_KEY_ENV, key, 1);
+    loader_vault_keys(l, l->vault, u);
+    u->configured = u->keys || (keyless && base.n > 0);
     if (!p->base.n && !base.n)
         u->configured = false;
-    if (key.n)
-        secret_set(&u->key, key);
     unsigned i = 0;
     for (const struct str *e = p->extra_env; e && e->n && i < ARRAY_LEN(u->options); e++, i++)
         u->options[i] = arena_dup(&l->c->arena, value_of(l, *e));

@@ -66,7 +66,7 @@ static void is_active(struct walk *w, struct virtual_key *k, const yaml_node_t *
 {
     struct str text = scalar(w, v, "is_active");
 
-    if (v->type == YAML_SCALAR_NODE && setting_bool(text, &k->is_active) < 0)
+    if (v->type == YAML_SCALAR_NODE && setting_bool(text, &k->subject.is_active) < 0)
         loader_problem(
             w->l, line_of(v), "is_active must be true or false, not '" STR_FMT "'", STR_ARG(text));
 }
@@ -77,13 +77,13 @@ static void key_member(
     struct virtual_key *k = &row->key;
 
     if (str_eq(name, STR("name")))
-        k->name = scalar(w, v, "name");
+        k->subject.name = scalar(w, v, "name");
     else if (str_eq(name, STR("key")))
         row->secret = scalar(w, v, "key");
     else if (str_eq(name, STR("model_allowlist")))
-        k->model_allowlist_n = list(w, v, "model_allowlist", &k->model_allowlist);
+        k->models.n = list(w, v, "model_allowlist", &k->models.at);
     else if (str_eq(name, STR("provider_allowlist")))
-        k->provider_allowlist_n = list(w, v, "provider_allowlist", &k->provider_allowlist);
+        k->providers.n = list(w, v, "provider_allowlist", &k->providers.at);
     else if (str_eq(name, STR("is_active")))
         is_active(w, k, v);
     else
@@ -103,11 +103,11 @@ static void one_key(struct walk *w, const yaml_node_t *n)
     if (!row)
         return;
     row->line = line_of(n);
-    row->key.is_active = true;
+    row->key.subject.is_active = true;
     for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
         key_member(w, row, scalar(w, yaml_document_get_node(w->doc, p->key), "a field's name"),
             yaml_document_get_node(w->doc, p->value));
-    if (!row->secret.n || !row->key.name.n)
+    if (!row->secret.n || !row->key.subject.name.n)
         loader_problem(w->l, row->line, "a virtual key needs a name and a key");
     row->next = w->l->keys;
     w->l->keys = row;

@@ -142,13 +142,11 @@ int provider_target(
 /* --- credentials --- */
 
 /* "name: prefix key\r\n" without going through a printing function. */
-static int put_key(
-    struct exchange *x, struct buf *out, struct str name, struct str scheme, struct str key)
+static int put_key(struct buf *out, struct str name, struct str scheme, struct str key)
 {
     for (size_t i = 0; i < key.n; i++)
         if ((unsigned char)key.p[i] < ' ' || key.p[i] == 127)
-            return exchange_fail(x, 502, STR("provider_auth_failed"),
-                STR("The provider's credential holds bytes that cannot stand in a header field."));
+            return -EINVAL;
     buf_addstr(out, name);
     buf_addstr(out, STR(": "));
     buf_addstr(out, scheme);
@@ -156,33 +154,51 @@ static int put_key(
     return buf_addstr(out, STR("\r\n"));
 }
 
-int provider_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
-    struct str method, struct str target, struct buf *out)
+int provider_auth_field(enum provider_auth auth, struct str key, struct buf *out)
 {
-    struct str key = x->caller_credential.n ? x->caller_credential : secret_reveal(&u->key);
-
-    if (u->provider->sign)
-        return u->provider->sign(u, face, x, method, target, out);
-    if (!key.n)
-        return 0;
-    switch (face->auth) {
+    switch (auth) {
     case AUTH_NONE:
         return 0;
     case AUTH_BEARER:
-        return put_key(x, out, STR("authorization"), STR("Bearer "), key);
+        return put_key(out, STR("authorization"), STR("Bearer "), key);
     case AUTH_TOKEN:
-        return put_key(x, out, STR("authorization"), STR("Token "), key);
+        return put_key(out, STR("authorization"), STR("Token "), key);
     case AUTH_X_API_KEY:
-        return put_key(x, out, STR("x-api-key"), STR(""), key);
+        return put_key(out, STR("x-api-key"), STR(""), key);
     case AUTH_API_KEY:
-        return put_key(x, out, STR("api-key"), STR(""), key);
+        return put_key(out, STR("api-key"), STR(""), key);
     case AUTH_X_GOOG:
-        return put_key(x, out, STR("x-goog-api-key"), STR(""), key);
+        return put_key(out, STR("x-goog-api-key"), STR(""), key);
     case AUTH_SIGV4:
         break;
     }
-    return exchange_fail(x, 501, STR("not_supported"),
-        STR("This provider's signing is not available for this endpoint."));
+    return -EOPNOTSUPP;
+}
+
+static struct str credential(const struct exchange *x)
+{
+    if (x->caller_credential.n)
+        return x->caller_credential;
+    return x->upstream_key ? secret_reveal(&x->upstream_key->key) : STR_NONE;
+}
+
+int provider_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    struct str method, struct str target, struct buf *out)
+{
+    struct str key = credential(x);
+
+    if (u->provider->sign)
+        return u->provider->sign(u, face, x, method, target, out);
+    switch (key.n ? provider_auth_field(face->auth, key, out) : 0) {
+    case -EINVAL:
+        return exchange_fail(x, 502, STR("provider_auth_failed"),
+            STR("The provider's credential holds bytes that cannot stand in a header field."));
+    case -EOPNOTSUPP:
+        return exchange_fail(x, 501, STR("not_supported"),
+            STR("This provider's signing is not available for this endpoint."));
+    default:
+        return 0; /* a full buffer says so itself */
+    }
 }
 
 /* --- base URLs --- */
@@ -258,5 +274,6 @@ int upstream_set_base(struct upstream *u, struct str url, const char **ret_why)
     if (str_ends(path, STR("/v1")) || str_ends(path, STR("/v1beta")))
         path = str_to(path, path.n - (str_ends(path, STR("/v1")) ? 3 : 7));
     u->base_path = path;
+    u->https = tls;
     return tls ? 1 : 0;
 }

@@ -60,15 +60,63 @@ struct provider {
     struct str default_field_name, default_field_value;
 };
 
+/* What is known of a credential's state. Counted and shared by the snapshots that hold the same
+ * credential, so that a reload forgets nothing. Its numbers are read and written atomically. */
+struct upstream_health {
+    int refs_;
+    int64_t refused_until;      /* clock_now() at which a refused credential is tried again */
+    int64_t rate_limited_until; /* likewise, after a 429 */
+    int64_t used_at;            /* wall clock, within a second; 0 = not since the start */
+};
+
+/* One of the credentials that a provider is called with. */
+struct upstream_key {
+    struct secret key;
+    struct str id;   /* UPSTREAM_KEY_ENV, or the vault's record; owned */
+    unsigned weight; /* its share of the calls among the healthy ones, >= 1 */
+    struct upstream_health *health;
+};
+
+/* keys.c */
+struct upstream_keys {
+    unsigned n;
+    unsigned turn_; /* atomic: who is next */
+    struct upstream_key at[];
+};
+
 struct upstream {
     const struct provider *provider;
-    struct http_origin origin; /* host, port, TLS, proxy */
-    struct str base_path;      /* of the base URL, without trailing slash and version */
-    struct secret key;
-    struct str options[4]; /* values of extra_env, in its order */
-    bool configured;       /* has what it needs: key or base URL */
+    struct http_origin origin;  /* host, port, TLS, proxy */
+    bool https;                 /* the base URL says so; then origin must have TLS to be called */
+    struct str base_path;       /* of the base URL, without trailing slash and version */
+    struct upstream_keys *keys; /* NULL = none; made by upstream_add_key() */
+    struct str options[4];      /* values of extra_env, in its order */
+    bool configured;            /* has what it needs: key or base URL */
     struct http_timeouts timeouts;
 };
+
+#define UPSTREAM_KEY_ENV    STR("env") /* the id of the key that the settings gave */
+#define UPSTREAM_KEYS_MAX   64
+#define UPSTREAM_WEIGHT_MAX 1000
+
+/* While a snapshot is built. -ENOSPC beyond UPSTREAM_KEYS_MAX, -EEXIST a second one with this id.
+ */
+int upstream_add_key(struct upstream *u, struct str id, struct str value, unsigned weight);
+void upstream_keys_free(struct upstream *u);
+/* Takes over what the snapshot before knew of the same credentials (same id and value). */
+void upstream_keys_inherit(struct upstream *u, const struct upstream *was);
+/* The credential for the next attempt: in turn, by weight, among those that are neither refused nor
+ * rate limited; when none is, the one that will be so first. NULL when the provider has none. */
+const struct upstream_key *upstream_pick(const struct upstream *u);
+/* A healthy one other than this for another attempt, or NULL: then there is no use in trying. */
+const struct upstream_key *upstream_pick_other(
+    const struct upstream *u, const struct upstream_key *tried);
+/* What a provider answered to it: 401 refuses it for a minute; 429 rests it for retry_after_s (0 =
+ * not said), at most a minute; a success clears both. NULL is allowed. Any thread. */
+void upstream_key_report(const struct upstream_key *k, int status, int retry_after_s);
+enum upstream_key_state { UPSTREAM_KEY_GOOD, UPSTREAM_KEY_REFUSED, UPSTREAM_KEY_RATE_LIMITED };
+enum upstream_key_state upstream_key_state(const struct upstream_key *k);
+const struct upstream_key *upstream_key_by_id(const struct upstream *u, struct str id);
 
 const struct provider *provider_table(unsigned *ret_n);
 const struct provider *provider_by_id(struct str id); /* NULL when unknown */
@@ -81,9 +129,13 @@ const struct provider_face *provider_first_face(const struct provider *p);
 /* The target (path and query) for x at u, appended to out; 0 or x->error. */
 int provider_target(const struct upstream *u, const struct provider_face *face, struct exchange *x,
     struct buf *out);
-/* Credential fields appended to out; 0 or x->error. */
+/* Credential fields appended to out, of x->upstream_key or the caller's own; 0 or x->error. */
 int provider_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
     struct str method, struct str target, struct buf *out);
+
+/* The field that carries this key, appended to out: 0, -EINVAL when it has bytes that cannot stand
+ * in a field, -EOPNOTSUPP when such credentials sign each request. */
+int provider_auth_field(enum provider_auth auth, struct str key, struct buf *out);
 
 /* Fills u from a base URL text, which must outlive u. 1 = https, 0 = http, -EINVAL with *ret_why.
  */

@@ -72,7 +72,7 @@ static const struct upstream *upstream_at(const char *provider, const char *base
 {
     const char *why;
 
-    secret_free(&up.key);
+    upstream_keys_free(&up);
     up = (struct upstream){.provider = provider_by_id(str_of(provider)), .configured = true};
     must(up.provider);
     must(upstream_set_base(&up, base ? str_of(base) : up.provider->base, &why) >= 0);
@@ -280,7 +280,8 @@ static struct str sign(const char *provider, const char *base, const char *asked
 
     must(face);
     if (key)
-        must(secret_set(&up.key, str_of(key)) == 0);
+        must(upstream_add_key(&up, UPSTREAM_KEY_ENV, str_of(key), 1) == 0);
+    x->upstream_key = upstream_pick(u);
     buf_free(&out);
     buf_init(&out, 4096);
     if (provider_sign(u, face, x, STR("POST"), STR("/"), &out) < 0) {
@@ -314,7 +315,8 @@ static void test_callers_credential(void)
     const struct upstream *u = upstream_at("openai", NULL);
     const struct provider_face *face = provider_face(u->provider, x->dialect, KIND_CHAT);
 
-    must(secret_set(&up.key, STR("sk-ours")) == 0);
+    must(upstream_add_key(&up, UPSTREAM_KEY_ENV, STR("sk-ours"), 1) == 0);
+    x->upstream_key = upstream_pick(u);
     x->caller_credential = STR("sk-theirs");
     buf_clear(&out);
     CHECK_EQ(provider_sign(u, face, x, STR("POST"), STR("/"), &out), 0);
@@ -372,7 +374,7 @@ int main(void)
     TAP_RUN(test_table);
     TAP_RUN(test_faces);
     made_end(&made);
-    secret_free(&up.key);
+    upstream_keys_free(&up);
     buf_free(&out);
     return tap_done();
 }
