@@ -1,0 +1,277 @@
+/*
+ * The ledger's life: following the journal to its end at start, and a thread that goes on following
+ * it. See ledger/ledger.h.
+ *
+ * The thread asks ten times a second whether there are new entries, so that under load a batch is
+ * large and cheap, and at rest it costs nothing. When the database is away it tries again with a
+ * growing pause, and says so once.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "ledger/ledger_int.h"
+#include "metrics/metrics.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#define PACE_NS        (100 * NS_PER_MS)
+#define AWAY_NS        (2 * NS_PER_S)
+#define CATCH_UP_NS    (30 * NS_PER_S)
+#define RETENTION_NS   (600 * NS_PER_S)
+#define RETENTION_ROWS 5000
+
+static struct ledger {
+    struct projection projection;
+    pthread_t thread;
+    bool running;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stop;
+    atomic_ullong seq;         /* projected */
+    atomic_llong behind_since; /* monotonic ns; 0 = not behind */
+} ledger = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct metric_family refusals = {
+    .name = "smartflow_journal_refusals_total",
+    .help = "Calls refused because the journal could not be written.",
+    .type = METRIC_COUNTER,
+};
+static struct metric_family lost = {
+    .name = "smartflow_journal_outcomes_late_total",
+    .help = "Outcomes that could not be written; a restart marks these calls unknown.",
+    .type = METRIC_COUNTER,
+};
+static struct metric_family lag = {
+    .name = "smartflow_ledger_lag_entries",
+    .help = "Entries of the journal that are not in the database yet.",
+    .type = METRIC_GAUGE,
+};
+static struct metric_family failures = {
+    .name = "smartflow_ledger_failures_total",
+    .help = "Batches of log rows that the database did not take; they are tried again.",
+    .type = METRIC_COUNTER,
+};
+
+struct journal *ledger_journal(void)
+{
+    return ledger.projection.set.journal;
+}
+
+struct store *ledger_store(void)
+{
+    return ledger.projection.set.store;
+}
+
+bool ledger_is_strict(void)
+{
+    struct journal *j = ledger_journal();
+
+    return j && journal_durability(j) == JOURNAL_STRICT;
+}
+
+void ledger_count_refusal(void)
+{
+    metric_add(metric_get(&refusals, NULL, 0), 1);
+}
+
+void ledger_count_lost(void)
+{
+    metric_add(metric_get(&lost, NULL, 0), 1);
+}
+
+void ledger_lag(uint64_t *ret_entries, int64_t *ret_age)
+{
+    struct journal *j = ledger_journal();
+    uint64_t last = j ? journal_last_seq(j) : 0, seq = atomic_load(&ledger.seq);
+    int64_t since = atomic_load(&ledger.behind_since);
+
+    *ret_entries = last > seq ? last - seq : 0;
+    *ret_age = *ret_entries && since ? clock_now() - since : 0;
+    metric_set(metric_get(&lag, NULL, 0), (int64_t)*ret_entries);
+}
+
+/* --- start --- */
+
+static int follow_to_end(struct projection *p, char *err)
+{
+    int r;
+
+    while ((r = projection_step(p, err)) > 0)
+        atomic_store(&ledger.seq, p->seq);
+    return r;
+}
+
+/* The writer gives the new entries their numbers; they are waited for like any reader does. */
+static int settle_open(struct projection *p, char *err)
+{
+    int64_t deadline = clock_now() + CATCH_UP_NS;
+    unsigned n = 0;
+    int r = recover_open_calls(p, &n);
+
+    if (n)
+        log_msg(LOG_WARN,
+            "%u calls were running when the gateway ended; their outcome is unknown "
+            "and they cost what was held for them",
+            n);
+    while (r >= 0 && p->open.n && clock_now() < deadline) {
+        r = projection_step(p, err);
+        if (r == 0)
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    return r < 0 ? r : p->open.n ? -ETIMEDOUT : 0;
+}
+
+int ledger_open(const struct ledger_settings *s, char *err, size_t err_n)
+{
+    struct projection *p = &ledger.projection;
+    char why[STORE_ERR_BYTES] = "";
+
+    p->set = *s;
+    metrics_register(&refusals);
+    metrics_register(&lost);
+    metrics_register(&failures);
+    int r = projection_open(p, why);
+    if (r == 0)
+        r = follow_to_end(p, why);
+    if (r == 0 && p->open.n)
+        r = settle_open(p, why);
+    if (r == 0)
+        r = recover_seed(p, why);
+    if (r == 0)
+        shared_set_fill(s->shared, ledger_fill, &p->set);
+    atomic_store(&ledger.seq, p->seq);
+    snprintf(err, err_n, "%s", why);
+    return r;
+}
+
+/* --- the thread --- */
+
+/* Old rows go in small bites, so that no reader waits long for them. */
+static void forget_old(struct projection *p)
+{
+    static const char sql[] = "DELETE FROM logs WHERE ts < ?1 AND ts <= (SELECT MAX(ts) FROM "
+                              "(SELECT ts FROM logs ORDER BY ts LIMIT ?2) AS oldest)";
+    const struct store_value v[] = {
+        store_int(clock_wall() - p->set.row_retention), store_int(RETENTION_ROWS)};
+    int64_t changed = 0;
+
+    do {
+        if (store_exec(p->set.store, sql, v, 2, &changed, NULL) < 0)
+            return;
+        store_exec(p->set.store, "DELETE FROM log_bodies WHERE ts < ?1", v, 1, NULL, NULL);
+    } while (changed >= RETENTION_ROWS && !ledger.stop);
+}
+
+static void forget_counters(struct projection *p)
+{
+    const struct store_value now = store_int(clock_wall());
+
+    store_exec(p->set.store, "DELETE FROM ledger_spend WHERE expires_at > 0 AND expires_at < ?1",
+        &now, 1, NULL, NULL);
+}
+
+static bool pause_thread(int64_t ns)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ns / NS_PER_S;
+    until.tv_nsec += ns % NS_PER_S;
+    if (until.tv_nsec >= NS_PER_S) {
+        until.tv_nsec -= NS_PER_S;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&ledger.lock);
+    if (!ledger.stop)
+        pthread_cond_timedwait(&ledger.wake, &ledger.lock, &until);
+    bool stop = ledger.stop;
+    pthread_mutex_unlock(&ledger.lock);
+    return stop;
+}
+
+static void report_failure(bool *away, const char *err, int r)
+{
+    metric_add(metric_get(&failures, NULL, 0), 1);
+    if (!*away)
+        log_msg(LOG_WARN, "log rows wait for the database: %s", err[0] ? err : strerror(-r));
+    *away = true;
+}
+
+static void note_progress(struct projection *p)
+{
+    bool behind = journal_last_seq(p->set.journal) > p->seq;
+
+    atomic_store(&ledger.seq, p->seq);
+    if (!behind)
+        atomic_store(&ledger.behind_since, 0);
+    else if (!atomic_load(&ledger.behind_since))
+        atomic_store(&ledger.behind_since, clock_now());
+}
+
+static void *follow_main(void *arg)
+{
+    struct projection *p = arg;
+    int64_t retention_at = 0;
+    bool away = false, stop = false;
+    char err[STORE_ERR_BYTES];
+
+    while (!stop) {
+        err[0] = 0;
+        int r = projection_step(p, err);
+        note_progress(p);
+        if (r < 0)
+            report_failure(&away, err, r);
+        else if (r > 0 && away)
+            log_msg(LOG_INFO, "the database takes log rows again");
+        away &= r <= 0;
+        if (r >= 0 && clock_now() >= retention_at) {
+            retention_at = clock_now() + RETENTION_NS;
+            forget_counters(p);
+            if (p->set.row_retention)
+                forget_old(p);
+        }
+        stop = pause_thread(r < 0 ? AWAY_NS : PACE_NS);
+    }
+    return NULL;
+}
+
+int ledger_start(void)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&ledger.wake, &attr);
+    pthread_condattr_destroy(&attr);
+    int r = -pthread_create(&ledger.thread, NULL, follow_main, &ledger.projection);
+    ledger.running = r == 0;
+    return r;
+}
+
+void ledger_stop(void)
+{
+    if (!ledger.running)
+        return;
+    pthread_mutex_lock(&ledger.lock);
+    ledger.stop = true;
+    pthread_cond_signal(&ledger.wake);
+    pthread_mutex_unlock(&ledger.lock);
+    pthread_join(ledger.thread, NULL);
+    ledger.running = false;
+}
+
+void ledger_close(void)
+{
+    struct projection *p = &ledger.projection;
+    char err[STORE_ERR_BYTES];
+
+    ledger_stop();
+    if (p->reader && store_is_up(p->set.store))
+        while (projection_step(p, err) > 0)
+            ;
+    projection_close(p);
+    ledger.projection = (struct projection){0};
+}
