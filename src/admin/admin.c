@@ -1,8 +1,8 @@
 /*
- * Health, metrics and the list of coroutines. See admin/admin.h. These answers cost no upstream
- * call: health checks must never spend money.
+ * Health, metrics and the list of coroutines, and the way into the management API (call.c). See
+ * admin/admin.h. These answers cost no upstream call: health checks must never spend money.
  */
-#include "admin/admin.h"
+#include "admin/api_int.h"
 
 #include "base/log.h"
 #include "metrics/metrics.h"
@@ -187,6 +187,16 @@ static const struct route {
     {STR_INIT("/debug/coroutines"), coroutines, false},
 };
 
+/* The management API, and what looks like it: a path of it that does not exist is answered in its
+ * own envelope, too. */
+static bool api_handle(struct http_request *rq, struct config *c, bool on_proxy)
+{
+    if (!str_starts(rq->head.path, STR("/api/")) || (on_proxy && !c->admin_on_proxy))
+        return false;
+    admin_call_run(rq, c);
+    return true;
+}
+
 bool admin_handle(struct http_request *rq, struct config *c, bool on_proxy)
 {
     struct str path = rq->head.path;
@@ -197,6 +207,8 @@ bool admin_handle(struct http_request *rq, struct config *c, bool on_proxy)
         http_reply(rq, 200, STR(""), STR_NONE);
         return true;
     }
+    if (path.n > 1 && path.p[1] == 'a')
+        return api_handle(rq, c, on_proxy);
     if (path.n < 2 || (path.p[1] != 'h' && path.p[1] != 'm' && path.p[1] != 'd'))
         return false;
     for (unsigned i = 0; i < ARRAY_LEN(routes); i++) {
