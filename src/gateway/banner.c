@@ -99,7 +99,7 @@ static void adopt_demo(struct config *c, const struct config *was, uint16_t port
     else
         make_secret("sk-sf-", &c->demo_key);
     made_demo_key = true;
-    struct virtual_key k = {.name = STR("demo"), .is_active = true};
+    struct virtual_key k = {.subject = {.name = STR("demo"), .is_active = true}};
     vkey_set_add(c->keys.set, &k, secret_reveal(&c->demo_key));
 }
 

@@ -6,6 +6,8 @@
  * returns -ECANCELED, and http_call_end() closes the upstream at once.
  */
 #include "gateway/gateway_int.h"
+#include "keys/limits.h"
+#include "ledger/ledger.h"
 #include "json/splice.h"
 
 #include <errno.h>
@@ -90,6 +92,14 @@ static int call_failed(struct exchange *x, int r, const struct error *e)
     return -EREMOTEIO;
 }
 
+/* What must be so before an upstream sees the call: its money is held, and it is on the journal. */
+static int begin_attempt(struct exchange *x)
+{
+    int r = limits_reserve(x);
+
+    return r < 0 ? r : ledger_call_open(x);
+}
+
 int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n, uint64_t length,
     bool has_body, bool stream_body, struct http_call **ret)
 {
@@ -97,13 +107,16 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     const struct provider_face *face =
         provider_face(u->provider, x->dialect, x->match.endpoint->kind);
     struct str method = x->rq->head.method_text, target, fields;
-    struct buf *b = gw_scratch();
     struct error e = {0};
     char *errbuf;
-    int r = provider_target(u, face, x, b);
+    int r = begin_attempt(x);
 
     if (r < 0)
         return r;
+    struct buf *b = gw_scratch();
+    if ((r = provider_target(u, face, x, b)) < 0)
+        return r;
+    x->upstream_key = x->caller_credential.n ? NULL : upstream_pick(u);
     target = arena_dup(&x->arena, buf_str(b));
     r = gw_upstream_fields(x, face, method, target, &fields);
     if (r < 0)
@@ -127,10 +140,19 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     return r < 0 ? call_failed(x, r, &e) : 0;
 }
 
+static int retry_after(const struct http_head *h)
+{
+    struct str v = http_get(&h->fields, HTTP_RETRY_AFTER);
+    uint64_t s;
+
+    return v.n && str_u64(v, &s) == 0 ? (int)MIN(s, (uint64_t)3600) : 0;
+}
+
 /* A provider that refuses our credential is our fault, not the caller's: 502, never 401. */
 static int check_status(struct exchange *x, const struct http_head *h)
 {
     x->upstream_status = h->status;
+    upstream_key_report(x->upstream_key, h->status, retry_after(h));
     if (h->status != 401 && h->status != 403)
         return 0;
     if (x->caller_credential.n || h->status == 403)

@@ -5,6 +5,7 @@
  */
 #include "crypto/random.h"
 #include "gateway/gateway_int.h"
+#include "keys/vkey.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -150,6 +151,8 @@ int gw_exchange_detach(struct exchange *x)
 
 void gw_exchange_end(struct exchange *x)
 {
+    subject_unref(x->customer);
+    vkey_unref(x->key);
     free(x->body_copy);
     meter_free(&x->meter);
     gw_upload_free(x->upload);

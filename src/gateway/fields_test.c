@@ -17,7 +17,9 @@ static struct str upstream_fields(const char *provider, const char *target, cons
     struct str ret = STR_NONE;
 
     up.provider = provider_by_id(str_of(provider));
-    must(secret_set(&up.key, STR("sk-ours")) == 0);
+    upstream_keys_free(&up);
+    must(upstream_add_key(&up, UPSTREAM_KEY_ENV, STR("sk-ours"), 1) == 0);
+    x->upstream_key = upstream_pick(&up);
     x->upstream = &up;
     const struct provider_face *face =
         provider_face(up.provider, x->dialect, x->match.endpoint->kind);
@@ -175,7 +177,7 @@ int main(void)
     TAP_RUN(test_cors);
     config_set_current(NULL);
     config_unref(c);
-    secret_free(&up.key);
+    upstream_keys_free(&up);
     made_end(&made);
     buf_free(&out);
     buf_free(gw_scratch());

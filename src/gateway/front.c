@@ -55,6 +55,34 @@ static int no_such_route(struct exchange *x)
 
 /* --- one exchange --- */
 
+#define LAST_WORDS_NS (5 * NS_PER_S)
+
+/* A call that we ended ourselves is cancelled, but its client is there and is told why. */
+static void tell_although_cancelled(struct exchange *x)
+{
+    int64_t before = co_set_deadline(loop_now() + LAST_WORDS_NS);
+
+    co_mask_cancel();
+    gw_send_error(x);
+    co_unmask_cancel();
+    co_set_deadline(before);
+}
+
+static void tell_error(struct exchange *x)
+{
+    co_mask_cancel();
+    gw_account(x);
+    co_unmask_cancel();
+    if (gw_was_ended(x)) {
+        tell_although_cancelled(x);
+    } else if (co_cancelled()) { /* the client left, or we stop: then it must notice the cut */
+        x->outcome = OUTCOME_CANCELLED;
+        http_reply_abort(x->rq);
+    } else {
+        gw_send_error(x);
+    }
+}
+
 static void run(struct exchange *x)
 {
     int r;
@@ -79,12 +107,7 @@ static void run(struct exchange *x)
     if (r < 0 || x->error.status) {
         if (x->outcome == OUTCOME_PENDING)
             x->outcome = OUTCOME_REFUSED;
-        if (co_cancelled()) { /* the client left, or we stop: then it must notice the cut */
-            x->outcome = OUTCOME_CANCELLED;
-            http_reply_abort(x->rq);
-        } else {
-            gw_send_error(x);
-        }
+        tell_error(x);
     }
     co_mask_cancel();
     gw_pipeline_end(x);
@@ -121,7 +144,9 @@ void gateway_handle(struct http_request *rq, void *ctx)
     }
     config_ref(c);
     if (gw_exchange_init(&x, rq, c) == 0) {
+        gw_live_add(&x);
         run(&x);
+        gw_live_remove(&x);
         gw_exchange_end(&x);
     }
     config_unref(c);

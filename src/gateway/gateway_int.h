@@ -104,6 +104,21 @@ extern const struct stage stage_settle; /* usage → cost; counts locally where 
 /* Counts what the meter holds of a stream's text that goes on. May suspend. */
 void gw_count_begun(struct exchange *x);
 
+bool gw_must_count(const struct exchange *x); /* the provider reported no usage */
+
+/* --- account.c: before the client sees the last byte --- */
+/* Usage, cost, counters, journal; once. May suspend where gw_account_may_wait() says so. */
+int gw_account(struct exchange *x);
+bool gw_account_may_wait(const struct exchange *x);
+/* Holds more where a stream outgrew what is held: 0, or x->error. */
+int gw_top_up(struct exchange *x);
+
+/* --- live.c: the open calls of this thread --- */
+void gw_live_add(struct exchange *x);
+void gw_live_remove(struct exchange *x);
+void gw_live_check(void *ctx); /* ends those whose key is no longer good */
+bool gw_was_ended(const struct exchange *x);
+
 /* --- admit.c: requests in flight --- */
 bool gw_admit(struct config *c);
 void gw_release(void);

@@ -31,7 +31,7 @@ static bool allowed(const struct exchange *x, struct str item)
 {
     struct str id = json_find(item, STR("id"));
 
-    if (!x->key || !x->key->model_allowlist_n)
+    if (!x->key || !x->key->models.n)
         return true;
     return id.n > 2 && vkey_allows_model(x->key, str_at(id.p + 1, id.n - 2));
 }
@@ -69,7 +69,9 @@ static int prepare(struct ask *a, struct buf *target, struct buf *fields)
     if (r == 0) {
         http_put(fields, STR("accept"), STR("application/json"));
         http_put(fields, STR("user-agent"), STR("smartflow"));
+        x->upstream_key = x->caller_credential.n ? NULL : upstream_pick(a->upstream);
         r = provider_sign(a->upstream, face, x, STR("GET"), buf_str(target), fields);
+        x->upstream_key = NULL; /* the exchange is shared by all that are asked */
     }
     x->error = before;
     return r;
@@ -163,7 +165,7 @@ int gw_models_list(struct exchange *x)
 {
     const struct route_settings *s = x->route_settings;
     const struct upstream **list = arena_alloc(&x->arena, s->upstreams_n * sizeof(void *) + 1);
-    bool filtered = x->key && (x->key->model_allowlist_n || s->aliases_n);
+    bool filtered = x->key && (x->key->models.n || s->aliases_n);
     unsigned n = 0;
 
     for (unsigned i = 0; list && i < s->upstreams_n; i++) {

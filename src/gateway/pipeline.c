@@ -3,14 +3,18 @@
  * times; ARCHITECTURE.md describes the same table.
  */
 #include "gateway/gateway_int.h"
+#include "keys/limits.h"
+#include "ledger/ledger.h"
 #include "telemetry/telemetry.h"
 
 static const struct stage *const table[] = {
     &stage_authenticate, /* who calls: virtual key, or the caller's own credential */
     &stage_read,         /* the body, whole where it is JSON; the model's name */
     &stage_route,        /* which upstream, and the model's name there */
+    &stage_limits,       /* requests a minute, calls in flight */
     &stage_call,         /* the upstream call and the relay of its reply */
-    &stage_settle,       /* usage and cost */
+    &stage_settle,       /* usage and cost, counters, the outcome on the journal */
+    &stage_ledger,       /* the outcome of calls that were refused before an attempt */
     &stage_metrics,      /* counters and histograms */
     &stage_access_log,   /* one line */
 };

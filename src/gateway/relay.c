@@ -6,6 +6,7 @@
  */
 #include "gateway/gateway_int.h"
 #include "http/inflate.h"
+#include "ledger/ledger.h"
 #include "route/route.h"
 
 #include <errno.h>
@@ -106,6 +107,7 @@ static int meter_whole(struct exchange *x, const struct http_head *h, struct str
     if (to_eof && !is_json(body))
         return -ECONNRESET;
     meter_reply(&x->meter, body);
+    ledger_reply_bytes(x, body);
     return 0;
 }
 
@@ -125,8 +127,8 @@ static int relay_held(struct exchange *x, struct http_call *c, const struct http
     buf_init(&changed, LIMIT_RESPONSE_BYTES);
     if (x->match.endpoint->kind == KIND_MESSAGE_BATCHES)
         body = gw_local_links(body, &changed);
-    stage_settle.on_request(x);
     x->reply_first_at = clock_now();
+    gw_account(x);
     struct buf *fields = gw_scratch();
     gw_reply_fields(x, h, false, fields);
     r = http_reply(x->rq, h->status, buf_str(fields), body);
@@ -142,6 +144,7 @@ static int relay_pieces(struct exchange *x, struct http_call *c, const struct ht
                                                      : HTTP_LENGTH_UNKNOWN;
     bool meter = (x->match.endpoint->flags & EP_METERED) && is_type(h, STR("application/json")) &&
                  !http_has(&h->fields, HTTP_CONTENT_ENCODING);
+    bool text = is_type(h, STR("application/json")) || is_type(h, STR("text/plain"));
     struct buf *fields = gw_scratch();
     struct str piece;
     ssize_t n;
@@ -155,16 +158,17 @@ static int relay_pieces(struct exchange *x, struct http_call *c, const struct ht
             return upstream_broke(x, n);
         if (meter)
             meter_piece(&x->meter, piece);
+        if (text)
+            ledger_reply_bytes(x, piece);
         r = http_reply_write(x->rq, piece);
     }
     if (meter)
         meter_pieces_end(&x->meter);
-    if (r == 0)
-        r = http_reply_end(x->rq, STR_NONE);
     if (r < 0)
         return client_gone(x);
     succeeded(x);
-    return 0;
+    gw_account(x);
+    return http_reply_end(x->rq, STR_NONE) < 0 ? client_gone(x) : 0;
 }
 
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *h)

@@ -13,6 +13,7 @@
 #include "gateway/gateway_int.h"
 #include "http/inflate.h"
 #include "http/sse.h"
+#include "ledger/ledger.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -102,6 +103,7 @@ static int take_piece(struct relay *r, struct str piece, struct out *o)
     struct str in = piece;
     int n;
 
+    ledger_reply_bytes(r->x, piece);
     while ((n = sse_next(&r->sse, &in, &ev)) > 0) {
         one_event(r, o, &ev);
         if (!within(ev.raw, piece))
@@ -184,16 +186,17 @@ static int begin(struct relay *r, const struct http_head *h)
     return e < 0 ? e : gw_exchange_detach(x);
 }
 
-/* What only the end knows goes into a trailer, where the client asked for trailers. Settling may
- * suspend, so what is gathered goes out before. */
+/* The account is done before the last byte. Where that may suspend, what is gathered goes out
+ * first. What only the end knows goes into a trailer, where the client asked for trailers. */
 static int end_reply(struct relay *r, struct out *o)
 {
     struct exchange *x = r->x;
     struct str trailers = STR_NONE;
 
-    if (x->wants_trailers) {
+    if (gw_account_may_wait(x))
         out_flush(r, o);
-        stage_settle.on_request(x);
+    gw_account(x);
+    if (x->wants_trailers) {
         struct buf *b = gw_scratch();
         gw_cost_fields(x, b);
         trailers = buf_str(b);
@@ -258,6 +261,8 @@ static int pass_on(struct relay *r, struct http_call *c)
         int e = step(r, c);
         if (e <= 0)
             return e;
+        if (gw_top_up(r->x) < 0)
+            return -EDQUOT;
         if (meter_text_is_due(&r->x->meter))
             gw_count_begun(r->x);
     }
@@ -276,6 +281,8 @@ int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_h
         e = finish(&r, &(struct out){.iov = out_room()});
     if (e < 0 && !x->error.status)
         stream_broke(x, e);
+    if (e < 0 && x->outcome == OUTCOME_PENDING) /* its budget ended it, or its key's end did */
+        x->outcome = OUTCOME_TRUNCATED;
     relay_close(&r);
     return x->error.status ? -EREMOTEIO : 0;
 }

@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "demo/demo.h"
 #include "gateway/gateway_int.h"
+#include "gateway/parts.h"
 #include "gateway/serve_int.h"
+#include "ledger/ledger.h"
 #include "llm/tokens.h"
 #include "runtime/offload.h"
 #include "runtime/process.h"
@@ -46,7 +48,8 @@ struct program {
     struct worker *workers;
     unsigned workers_n;
     uint16_t ports[SERVICES];
-    unsigned draining;          /* signals seen */
+    unsigned draining; /* signals seen */
+    bool stopping;
     unsigned undrained;         /* threads that still have calls; the first thread counts */
     enum service drain_service; /* what is being drained */
     struct timer drain_limit;
@@ -153,7 +156,11 @@ static void worker_run(struct worker *w)
     loop_bind(w->loop);
     config_set_current(w->config);
     config_unref(w->config);
-    w->start_error = open_servers(w);
+    w->start_error = catalog_attach(parts.catalog);
+    if (w->start_error == 0 && w->index == 0)
+        w->start_error = parts_start();
+    if (w->start_error == 0)
+        w->start_error = open_servers(w);
     if (w->start_error == 0)
         loop_run(w->loop);
     loop_bind(w->loop); /* loop_run() gave it up, and what is freed here still has timers on it */
@@ -162,6 +169,7 @@ static void worker_run(struct worker *w)
             http_server_free(w->servers[s]);
     http_client_close_idle();
     config_set_current(NULL);
+    catalog_detach(parts.catalog);
     log_flush();
 }
 
@@ -179,6 +187,7 @@ static void worker_end(struct worker *w)
     gw_exchange_thread_end();
     gw_reply_thread_end();
     call_metrics_thread_end();
+    ledger_thread_end();
 }
 
 static void *worker_main(void *arg)
@@ -202,6 +211,22 @@ static void stop_all(void)
         loop_post(program.workers[i].loop, stop_loop, NULL);
 }
 
+/* When no call needs them any more: the parts first, since what they still have to write needs a
+ * loop, then the loops. */
+static void stop_in_order(void *arg)
+{
+    (void)arg;
+    parts_stop();
+    stop_all();
+}
+
+static void stop_parts_and_loops(struct program *p)
+{
+    if (!p->stopping && co_spawn("stop", stop_in_order, NULL, NULL) < 0)
+        stop_all();
+    p->stopping = true;
+}
+
 /* The order of the end: the proxies of all threads, then the management servers, which until then
  * say that we are draining, then the loops. No loop ends before all threads are through: the first
  * one has the signals and the time-out, and the demo provider of any may still be needed by the
@@ -218,7 +243,7 @@ static void worker_drained(void *arg)
     if (p->drain_service == SERVICE_PROXY)
         drain_service(p, SERVICE_MANAGEMENT);
     else
-        stop_all();
+        stop_parts_and_loops(p);
 }
 
 static void server_drained(void *ctx)
@@ -251,7 +276,7 @@ static void drain_over(struct timer *t)
 {
     (void)t;
     log_msg(LOG_WARN, "the drain time-out is over: %u calls are cut off", gw_in_flight());
-    stop_all();
+    stop_parts_and_loops(&program);
 }
 
 static void begin_drain(struct program *p)
@@ -337,6 +362,7 @@ static void reload(struct program *p)
     config_unref(p->config);
     p->config = c;
     serve_set_log(c);
+    parts_take_config(c);
     for (unsigned i = 0; i < p->workers_n; i++)
         loop_post(p->workers[i].loop, take_config, config_ref(c));
     log_msg(LOG_INFO, "configuration reloaded");
@@ -351,7 +377,7 @@ static void on_signal(int signo, void *ctx)
     } else if (p->draining++ == 0) {
         begin_drain(p);
     } else {
-        stop_all();
+        stop_parts_and_loops(p);
     }
 }
 
@@ -409,9 +435,11 @@ static int start(struct program *p)
     loop_bind(p->workers[0].loop);
     if ((r = signals_watch(signals, ARRAY_LEN(signals), on_signal, p)) < 0)
         return r;
-    if ((r = serve_data_dir(p->config)) < 0 || (r = listen_all(p)) < 0)
+    if ((r = listen_all(p)) < 0)
         return r;
     serve_adopt(p->config, NULL, p->ports);
+    parts_take_config(p->config);
+    catalog_on_change(parts.catalog, gw_live_check, NULL);
     if (affinity_open(p->config->data_dir.p, err, sizeof err) < 0) {
         log_msg(LOG_ERROR, "%s", err);
         return -EIO;
@@ -437,7 +465,11 @@ static int run(struct program *p)
     int r = make_served_tls(p->config);
 
     if (r == 0)
+        r = serve_data_dir(p->config);
+    if (r == 0)
         r = make_workers(p);
+    if (r == 0) /* before this thread has a loop, since it waits */
+        r = parts_open(p->config, p->workers_n);
     if (r == 0) {
         publish_loops(p); /* before the threads that read the list */
         r = start(p);
@@ -453,6 +485,7 @@ static int run(struct program *p)
     for (unsigned i = 1; i < p->workers_n; i++)
         pthread_join(p->workers[i].thread, NULL);
     affinity_close();
+    parts_close();
     log_msg(LOG_INFO, "stopped");
     log_flush();
     return p->workers[0].start_error ? 1 : 0;

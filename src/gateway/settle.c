@@ -19,7 +19,7 @@ static bool countable(enum endpoint_kind k)
 }
 
 /* A call that reached the provider's model, but whose reply said nothing of usage. */
-static bool must_count(struct exchange *x)
+bool gw_must_count(const struct exchange *x)
 {
     if (x->match.endpoint && !countable(x->match.endpoint->kind))
         return false;
@@ -127,7 +127,7 @@ static int settle(struct exchange *x)
 
     if (x->usage.source != USAGE_UNKNOWN)
         return 0;
-    if (must_count(x))
+    if (gw_must_count(x))
         count_locally(x);
     x->usage = x->meter.usage;
     if (x->usage.source != USAGE_UNKNOWN && x->facts &&
@@ -138,7 +138,7 @@ static int settle(struct exchange *x)
 
 static void settle_end(struct exchange *x)
 {
-    settle(x);
+    gw_account(x);
 }
 
 const struct stage stage_settle = {

@@ -182,7 +182,7 @@ static int look(struct exchange *x, struct str text, struct exchange *t)
     t->route_settings = x->route_settings;
     t->match = x->match;
     t->dialect = x->dialect;
-    t->key = x->key;
+    t->key = vkey_ref(x->key);
     t->caller_credential = x->caller_credential;
     t->body = text;
     int r = gw_scan_body(t);
@@ -190,7 +190,7 @@ static int look(struct exchange *x, struct str text, struct exchange *t)
         return r;
     /* A stored prompt, say, may name another model than the session's first message did. */
     if (!t->model_asked.n)
-        return x->key && x->key->model_allowlist_n
+        return x->key && x->key->models.n
                    ? exchange_fail_param(t, 403, STR("not_allowed"), STR("model"),
                          "This key is limited to certain models, and this message does not say in "
                          "'model' which one it runs.")

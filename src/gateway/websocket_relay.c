@@ -147,7 +147,7 @@ static int down_piece(struct exchange *x)
         w->client.gone = true;
         return failed(w, WS_CLIENT, r);
     }
-    return 0;
+    return gw_top_up(x) < 0 ? failed(w, WS_LOCAL, -EDQUOT) : 0;
 }
 
 static int down(void *exchange)
@@ -332,6 +332,10 @@ static int upstream_failed(struct exchange *x)
 
 static int local_failed(struct exchange *x)
 {
+    if (x->error.status) { /* its budget is used up */
+        x->ws->close_code = 1008;
+        return -EREMOTEIO;
+    }
     if (x->ws->reason != -ETIMEDOUT)
         return exchange_fail(
             x, 503, STR("out_of_memory"), STR("The session needs more memory than it may have."));

@@ -167,7 +167,7 @@ static struct upstream *upstream_of(struct fixture *f, const char *id)
 }
 
 static const struct route_alias alias = {STR_INIT("fast"), STR_INIT("openai/gpt-4.1-mini")};
-static const struct virtual_key key = {.is_active = true};
+static struct virtual_key key = {.subject = {.refs_ = 1000, .is_active = true}};
 
 static void begin(struct fixture *f, enum endpoint_kind kind, struct str head)
 {
@@ -283,7 +283,7 @@ static void test_messages_that_do_not_pass(void)
 static void test_a_limited_key(void)
 {
     static const struct str models[] = {STR_INIT("gpt-*")};
-    const struct virtual_key limited = {.model_allowlist = models, .model_allowlist_n = 1};
+    struct virtual_key limited = {.subject.refs_ = 1000, .models = {models, 1}};
     _cleanup_(buf_free) struct buf out = {.max = MIB}, refusal = {.max = MIB};
     struct ws_reader reader;
     struct fixture f;

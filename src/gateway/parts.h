@@ -1,0 +1,37 @@
+/*
+ * The parts behind the control plane, one of each a process: durable store, shared store, journal,
+ * catalogue of keys, ledger. Opened in that order before any loop runs, closed in the other.
+ */
+#ifndef SF_GATEWAY_PARTS_H
+#define SF_GATEWAY_PARTS_H
+
+#include "config/config.h"
+#include "journal/journal.h"
+#include "keys/catalog.h"
+#include "keys/registry.h"
+#include "store/shared.h"
+#include "store/store.h"
+
+struct parts {
+    struct store *store;
+    struct shared *shared;
+    struct journal *journal; /* NULL: SMARTFLOW_JOURNAL=off */
+    struct catalog *catalog;
+    struct registry *registry;
+    char node[64];
+};
+
+extern struct parts parts;
+
+/* Opens all; what fails is logged with what to do. 0 or -errno. threads: loop threads. */
+int parts_open(const struct config *c, unsigned threads);
+/* On the first loop, before it runs: connections, the projector, the follower of changes. */
+int parts_start(void);
+/* On the first loop, when calls have ended. May suspend. */
+void parts_stop(void);
+/* After all loops. */
+void parts_close(void);
+/* A new snapshot: its keys go into the catalogue. On the first loop. */
+void parts_take_config(const struct config *c);
+
+#endif
