@@ -60,6 +60,9 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     bool has_body, bool stream_body, struct http_call **ret);
 /* Waits for the head; maps failures to x->error. */
 int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head **ret);
+/* A provider that refuses our credential is our fault, not the caller's: 502 in x->error, whatever
+ * the provider's status was. */
+int gw_credential_refused(struct exchange *x);
 /* Passes the reply on and meters it. Ends with x->outcome set. */
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *head);
 /* A reply about message batches whose links lead to the gateway: written into out where that

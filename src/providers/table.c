@@ -60,6 +60,7 @@ static const struct provider table[] = {
         .faces = {{.dialect = DIALECT_GEMINI, .kinds = GEMINI_KINDS, .auth = AUTH_X_GOOG},
             OPENAI_AT("/v1beta/openai", K(CHAT) | K(EMBEDDINGS) | K(IMAGES))},
         .target = gemini_target,
+        .refused_key = gemini_refused_key,
     },
     COMPATIBLE("xai", "xAI", "XAI", "https://api.x.ai"),
     COMPATIBLE("openrouter", "OpenRouter", "OPENROUTER", "https://openrouter.ai/api"),
