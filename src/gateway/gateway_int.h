@@ -90,6 +90,8 @@ int gw_ws_accept(
     struct exchange *x); /* Responses over WebSocket: the first message names the model */
 bool gw_ws_send_error(struct exchange *x); /* true: x->ws existed and has been told and closed */
 void gw_ws_free(struct ws_front *w);
+/* Loop context, at drain: the thread's sessions end with 1001 (going away), and no more begin. */
+void gw_ws_go_away(void);
 struct str gw_ws_key(struct exchange *x); /* a fresh Sec-WebSocket-Key; x->ws keeps it */
 
 /* --- reply.c --- */
