@@ -65,6 +65,12 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
 int gw_credential_refused(struct exchange *x);
 /* Passes the reply on and meters it. Ends with x->outcome set. */
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *head);
+/* Gemini's resumable uploads. file_sessions.c: a request that belongs to one gets its credential
+ * and target (or x->error); the fields of a reply that say where one goes on, as they are to be
+ * sent, or p NULL to leave one out. */
+int gw_file_session(struct exchange *x);
+struct str gw_file_session_field(
+    struct exchange *x, const struct http_head *from, const struct http_field *h);
 /* A reply about message batches whose links lead to the gateway: written into out where that
  * changes it. links.c */
 struct str gw_local_links(struct str body, struct buf *out);

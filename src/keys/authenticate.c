@@ -84,6 +84,7 @@ static void look_everywhere(struct exchange *x, struct found *f)
     consider_fields(x, f, HTTP_X_GOOG_API_KEY, NULL);
     consider(f, query_key(x));
     consider_fields(x, f, HTTP_SEC_WEBSOCKET_PROTOCOL, subprotocol_key);
+    consider(f, x->granted);
 }
 
 static int refuse(struct exchange *x, struct str message, struct str hint)
@@ -114,6 +115,7 @@ static int authenticate(struct exchange *x)
     if (f.conflict)
         return exchange_fail(x, 400, STR("conflicting_credentials"),
             STR("Two different virtual keys were sent; send one."));
+    x->presented = f.virtual;
     if (f.virtual.n)
         return check_key(x, vkey_find(set->set, f.virtual));
     if (f.other.n && set->passthrough) {

@@ -85,6 +85,8 @@ struct exchange {
     /* who */
     const struct virtual_key *key; /* NULL: admin or caller's own provider key */
     struct str caller_credential;  /* SMARTFLOW_PASSTHROUGH_KEYS: passed on as it came */
+    struct str presented;          /* the virtual key itself; a view of the request's head */
+    struct str granted;            /* by an upload session: the credential that began it */
     struct net_addr client;        /* after trusted proxies */
     struct str end_user;
     struct str trace_id; /* x-smartflow-trace-id, or traceparent's; empty = none */
@@ -92,7 +94,8 @@ struct exchange {
 
     /* where */
     const struct upstream *upstream;
-    struct str model; /* as the upstream knows it */
+    struct str model;         /* as the upstream knows it */
+    struct str upload_target; /* path and query below the base path, of an upload session */
     const struct model_facts *facts;
     unsigned attempts;
 

@@ -16,8 +16,8 @@
     (K(MESSAGES) | K(COUNT_TOKENS) | K(MESSAGE_BATCHES) | K(COMPLETE) | K(MODELS) | K(MODEL) |     \
         K(FILES))
 #define GEMINI_KINDS                                                                               \
-    (K(GENERATE) | K(STREAM_GENERATE) | K(GEMINI_COUNT) | K(GEMINI_EMBED) | K(GEMINI_OTHER) |      \
-        K(MODELS) | K(MODEL))
+    (K(GENERATE) | K(STREAM_GENERATE) | K(GEMINI_COUNT) | K(GEMINI_EMBED) | K(GEMINI_UPLOAD) |     \
+        K(GEMINI_OTHER) | K(MODELS) | K(MODEL))
 
 #define OPENAI_AT(path, kind_set)                                                                  \
     {                                                                                              \
