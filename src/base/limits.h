@@ -35,6 +35,8 @@
 #define LIMIT_IN_FLIGHT      16384 /* (s) exchanges per process; beyond it 503 at once */
 #define LIMIT_EXCHANGE_ARENA (4 * MIB)
 #define LIMIT_POOL_PER_HOST  1024 /* idle upstream connections per thread and host */
+#define LIMIT_POOL_IDLE      4096 /* the same over all hosts; beyond it the oldest is closed */
+#define LIMIT_FILE_SESSIONS  4096 /* Gemini's uploads under way; beyond it the oldest ends */
 #define LIMIT_OFFLOAD_QUEUE  4096
 
 #endif

@@ -254,6 +254,7 @@ void gemini_generate(struct demo_call *c);
 void gemini_count(struct demo_call *c);
 void gemini_embed(struct demo_call *c);
 void gemini_other(struct demo_call *c);
+void gemini_upload(struct demo_call *c);
 
 /* A form of multipart/form-data, read whole. */
 struct form_field {

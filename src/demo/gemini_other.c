@@ -1,8 +1,11 @@
 /*
- * What else Gemini's API has, in its smallest working form: files, cached contents, images by
- * :predict, and operations that are always done.
+ * What else Gemini's API has, in its smallest working form: files, their resumable uploads (of
+ * which the last piece makes the file), cached contents, images by :predict, and operations that
+ * are always done.
  */
 #include "demo/demo_int.h"
+
+#include <stdio.h>
 
 /* "files/abc" or "cachedContents/abc": the name is the id. */
 static void put_named(struct demo_call *c, const char *name, enum store_kind k)
@@ -113,4 +116,34 @@ void gemini_other(struct demo_call *c)
         predict(c);
     else
         operation(c);
+}
+
+static struct str upload_field(struct demo_call *c, struct str name)
+{
+    const struct http_fields *f = &c->rq->head.fields;
+    for (unsigned i = 0; i < f->n; i++)
+        if (str_ieq(f->at[i].name, name))
+            return f->at[i].value;
+    return STR_NONE;
+}
+
+void gemini_upload(struct demo_call *c)
+{
+    struct str command = upload_field(c, STR("x-goog-upload-command"));
+    struct str host = http_get(&c->rq->head.fields, HTTP_HOST);
+    char fields[512];
+    if (str_find(command, STR("finalize")) >= 0) {
+        c->more_fields = STR("x-goog-upload-status: final\r\n");
+        create(c, STORE_FILE_GEMINI);
+        return;
+    }
+    int n = str_find(command, STR("start")) < 0
+                ? snprintf(fields, sizeof fields, "x-goog-upload-status: active\r\n")
+                : snprintf(fields, sizeof fields,
+                      "x-goog-upload-status: active\r\nx-goog-upload-url: http://" STR_FMT
+                      "/upload/v1beta/files?upload_id=demo&upload_protocol=resumable\r\n",
+                      (int)MIN(host.n, 300), host.p);
+    c->more_fields = str_at(fields, (size_t)n);
+    put(c, "{}");
+    demo_json(c);
 }

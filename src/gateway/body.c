@@ -1,7 +1,8 @@
 /*
  * The stage that reads bodies. JSON bodies are read whole and scanned once; the members that the
  * gateway looks at must stand once and have the right type, so that no later reader can see another
- * value. Multipart and raw bodies stay where they are: their calls read them while passing them on.
+ * value, not even one that takes "MODEL" for "model", as upstreams written in Go do. Multipart and
+ * raw bodies stay where they are: their calls read them while passing them on.
  */
 #include "gateway/gateway_int.h"
 
@@ -98,6 +99,32 @@ static int invalid(
         x, 400, STR("invalid_request_error"), param, fmt, STR_ARG(name), what);
 }
 
+static bool model_is_of_body(const struct exchange *x)
+{
+    return x->match.azure_deployment ||
+           (x->match.endpoint->flags & (EP_MODEL_BODY | EP_MODEL_OPT)) ||
+           x->match.endpoint->kind == KIND_RESPONSES_WS;
+}
+
+/* A member that some reader could take from another place than we did. A model's name must not even
+ * stand alone in another case, where we would go on without one. */
+static int check_single(struct exchange *x, int member)
+{
+    const struct json_span *s = &x->spans[member];
+    struct str name = wants[member].path;
+
+    if (s->duplicate)
+        return exchange_fail_param(x, 400, STR("duplicate_member"), name,
+            "'" STR_FMT "' stands more than once in the body.", STR_ARG(name));
+    if (s->other_case && s->key != s->end)
+        return exchange_fail_param(x, 400, STR("duplicate_member"), name,
+            "'" STR_FMT "' stands in the body a second time, in another case.", STR_ARG(name));
+    if (s->other_case && member == BODY_MODEL && model_is_of_body(x))
+        return exchange_fail_param(x, 400, STR("invalid_request_error"), name,
+            "'model' is missing; its name stands in the body in another case.");
+    return 0;
+}
+
 static int check_members(struct exchange *x)
 {
     int needed = needed_member(x->match.endpoint->kind);
@@ -105,9 +132,9 @@ static int check_members(struct exchange *x)
     for (int i = 0; i < BODY_MEMBERS; i++) {
         struct json_span *s = &x->spans[i];
         struct str name = wants[i].path;
-        if (s->duplicate)
-            return exchange_fail_param(x, 400, STR("duplicate_member"), name,
-                "'" STR_FMT "' stands more than once in the body.", STR_ARG(name));
+        int r = check_single(x, i);
+        if (r < 0)
+            return r;
         if (s->type == JSON_NULL)
             s->type = JSON_NONE;
         if (s->type != JSON_NONE && types[i] && !(types[i] & (1u << s->type)))
@@ -129,9 +156,7 @@ static int model_from_body(struct exchange *x)
     ptrdiff_t n;
 
     /* Elsewhere the path names it (Gemini repeats it in some bodies), or it is none of ours. */
-    if (x->match.azure_deployment ||
-        (!(x->match.endpoint->flags & (EP_MODEL_BODY | EP_MODEL_OPT)) &&
-            x->match.endpoint->kind != KIND_RESPONSES_WS))
+    if (x->match.azure_deployment || !model_is_of_body(x))
         return 0;
     if (s->type == JSON_NONE) {
         if (x->match.model.n || !(x->match.endpoint->flags & EP_MODEL_BODY))

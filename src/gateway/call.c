@@ -148,15 +148,8 @@ static int retry_after(const struct http_head *h)
     return v.n && str_u64(v, &s) == 0 ? (int)MIN(s, (uint64_t)3600) : 0;
 }
 
-/* A provider that refuses our credential is our fault, not the caller's: 502, never 401. */
-static int check_status(struct exchange *x, const struct http_head *h)
+int gw_credential_refused(struct exchange *x)
 {
-    x->upstream_status = h->status;
-    upstream_key_report(x->upstream_key, h->status, retry_after(h));
-    if (h->status != 401 && h->status != 403)
-        return 0;
-    if (x->caller_credential.n || h->status == 403)
-        return 0;
     x->outcome = OUTCOME_UPSTREAM_ERROR;
     x->error.no_retry = true;
     x->error.hint = x->upstream->provider->key_env.n ? arena_printf(&x->arena, "Check " STR_FMT ".",
@@ -164,6 +157,13 @@ static int check_status(struct exchange *x, const struct http_head *h)
                                                      : STR_NONE;
     return exchange_failf(x, 502, STR("provider_auth_failed"),
         STR_FMT " refused the gateway's credential.", STR_ARG(x->upstream->provider->title));
+}
+
+static int check_status(struct exchange *x, const struct http_head *h)
+{
+    x->upstream_status = h->status;
+    upstream_key_report(x->upstream_key, h->status, retry_after(h));
+    return h->status == 401 && !x->caller_credential.n ? gw_credential_refused(x) : 0;
 }
 
 int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head **ret)

@@ -262,9 +262,12 @@ void gw_reply_fields(
 {
     for (unsigned i = 0; i < from->fields.n; i++) {
         const struct http_field *h = &from->fields.at[i];
-        if (reply_field_passes(from, h, decoded) &&
-            !(h->id == HTTP_OTHER && http_is_hop_by_hop(&from->fields, h)))
-            add_line(out, h->name, h->value);
+        if (!reply_field_passes(from, h, decoded) ||
+            (h->id == HTTP_OTHER && http_is_hop_by_hop(&from->fields, h)))
+            continue;
+        struct str value = gw_file_session_field(x, from, h);
+        if (value.p)
+            add_line(out, h->name, value);
     }
     if (x->stream)
         add_line(out, STR("x-accel-buffering"), STR("no"));

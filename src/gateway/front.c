@@ -100,7 +100,7 @@ static void run(struct exchange *x)
         r = exchange_fail(x, 508, STR("loop_detected"),
             STR("This request came back to the gateway that sent it."));
     } else {
-        r = x->match.endpoint ? 0 : no_such_route(x);
+        r = x->match.endpoint ? gw_file_session(x) : no_such_route(x);
     }
     if (r == 0)
         r = gw_pipeline_request(x);

@@ -60,8 +60,17 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     bool has_body, bool stream_body, struct http_call **ret);
 /* Waits for the head; maps failures to x->error. */
 int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head **ret);
+/* A provider that refuses our credential is our fault, not the caller's: 502 in x->error, whatever
+ * the provider's status was. */
+int gw_credential_refused(struct exchange *x);
 /* Passes the reply on and meters it. Ends with x->outcome set. */
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *head);
+/* Gemini's resumable uploads. file_sessions.c: a request that belongs to one gets its credential
+ * and target (or x->error); the fields of a reply that say where one goes on, as they are to be
+ * sent, or p NULL to leave one out. */
+int gw_file_session(struct exchange *x);
+struct str gw_file_session_field(
+    struct exchange *x, const struct http_head *from, const struct http_field *h);
 /* A reply about message batches whose links lead to the gateway: written into out where that
  * changes it. links.c */
 struct str gw_local_links(struct str body, struct buf *out);
@@ -87,6 +96,8 @@ int gw_ws_accept(
     struct exchange *x); /* Responses over WebSocket: the first message names the model */
 bool gw_ws_send_error(struct exchange *x); /* true: x->ws existed and has been told and closed */
 void gw_ws_free(struct ws_front *w);
+/* Loop context, at drain: the thread's sessions end with 1001 (going away), and no more begin. */
+void gw_ws_go_away(void);
 struct str gw_ws_key(struct exchange *x); /* a fresh Sec-WebSocket-Key; x->ws keeps it */
 
 /* --- reply.c --- */

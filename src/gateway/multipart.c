@@ -1,26 +1,24 @@
 /*
  * Multipart bodies. They are passed on while they arrive. Where the model decides the upstream and
- * its part comes late, what was read before is held: up to 256 KiB in memory, beyond that in an
- * unlinked file of the data folder. Once the model is known, the held bytes go out (with the
+ * its part comes late, what was read before is held: up to 256 KiB in memory, beyond that in a
+ * spool (spool.h) in the data folder. Once the model is known, the held bytes go out (with the
  * model's value replaced where it has another name upstream), and the rest follows as it comes.
  */
 #include "http/multipart.h"
 #include "gateway/gateway_int.h"
+#include "gateway/spool.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define MODEL_MAX 512
 
 struct upload {
     struct multipart parser;
-    struct buf memory; /* the first LIMIT_SPOOL_MEMORY bytes */
-    int file;          /* the bytes behind those; -1 = none */
-    uint64_t held;     /* bytes in memory and file */
-    bool ended;        /* the whole body is held */
+    struct buf memory;   /* the first LIMIT_SPOOL_MEMORY bytes */
+    struct spool *spool; /* the bytes behind those; NULL = none */
+    uint64_t held;       /* bytes in memory and spool */
+    bool ended;          /* the whole body is held */
     bool in_model, found;
     uint64_t model_at; /* where the model's value stands in the body */
     size_t model_n;
@@ -33,20 +31,11 @@ void gw_upload_free(struct upload *u)
         return;
     multipart_free(&u->parser);
     buf_free(&u->memory);
-    if (u->file >= 0)
-        close(u->file);
+    spool_free(u->spool);
     free(u);
 }
 
 /* --- holding --- */
-
-static int spool_open(void)
-{
-    char path[4096];
-
-    snprintf(path, sizeof path, STR_FMT, STR_ARG(config_current()->data_dir));
-    return open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-}
 
 static int hold(struct upload *u, struct str bytes)
 {
@@ -58,15 +47,16 @@ static int hold(struct upload *u, struct str bytes)
     u->held += bytes.n;
     if (!rest.n)
         return 0;
-    if (u->file < 0 && (u->file = spool_open()) < 0)
-        return -errno;
-    while (rest.n) {
-        ssize_t n = write(u->file, rest.p, rest.n);
-        if (n < 0)
-            return -errno;
-        rest = str_from(rest, (size_t)n);
-    }
-    return 0;
+    int r = u->spool ? 0 : spool_open(config_current()->data_dir, &u->spool);
+    return r < 0 ? r : spool_append(&u->spool, rest);
+}
+
+static int hold_failed(struct exchange *x, int r, uint64_t limit)
+{
+    if (r == -ECANCELED)
+        return gw_body_error(x, r, limit);
+    return exchange_fail(x, 507, STR("spool_failed"),
+        STR("The upload could not be held: the data folder cannot be written."));
 }
 
 /* --- looking for the model --- */
@@ -120,7 +110,6 @@ static struct upload *upload_new(struct exchange *x)
 
     if (!u)
         return NULL;
-    u->file = -1;
     buf_init(&u->memory, LIMIT_SPOOL_MEMORY);
     if (!boundary.p || multipart_init(&u->parser, boundary) < 0) {
         gw_upload_free(u);
@@ -149,9 +138,8 @@ int gw_upload_read(struct exchange *x)
             break;
         if ((r = look(x, u, piece)) < 0)
             return r;
-        if (hold(u, piece) < 0)
-            return exchange_fail(x, 507, STR("spool_failed"),
-                STR("The upload could not be held: the data folder cannot be written."));
+        if ((r = hold(u, piece)) < 0)
+            return hold_failed(x, r, limit);
     }
     u->ended = !u->found;
     if (u->found && !x->match.azure_deployment) /* there the path names it */
@@ -166,7 +154,7 @@ int gw_upload_read(struct exchange *x)
 
 static int send_range(struct upload *u, struct http_call *c, uint64_t from, uint64_t to)
 {
-    char copy[4096];
+    struct str piece;
     int r = 0;
 
     while (r == 0 && from < to && from < u->memory.n) {
@@ -175,11 +163,11 @@ static int send_range(struct upload *u, struct http_call *c, uint64_t from, uint
         from += n;
     }
     while (r == 0 && from < to) {
-        size_t want = (size_t)MIN(to - from, sizeof copy);
-        ssize_t n = pread(u->file, copy, want, (off_t)(from - u->memory.n));
+        size_t want = (size_t)MIN(to - from, SIZE_MAX);
+        ssize_t n = spool_read(&u->spool, from - u->memory.n, want, &piece);
         if (n <= 0)
-            return -EIO;
-        r = http_call_write(c, str_at(copy, (size_t)n));
+            return n < 0 ? (int)n : -EIO;
+        r = http_call_write(c, piece);
         from += (uint64_t)n;
     }
     return r;

@@ -111,6 +111,24 @@ static int meter_whole(struct exchange *x, const struct http_head *h, struct str
     return 0;
 }
 
+/* Providers that have another way than 401 to refuse the gateway's credential. */
+static bool refused_key(struct exchange *x, const struct http_head *h, struct str body)
+{
+    bool (*refused)(int, struct str) = x->upstream->provider->refused_key;
+    struct str coding = http_get(&h->fields, HTTP_CONTENT_ENCODING);
+    _cleanup_(buf_free) struct buf plain = {0};
+
+    if (h->status < 400 || !refused || x->caller_credential.n)
+        return false;
+    buf_init(&plain, LIMIT_RESPONSE_BYTES);
+    if (coding.n && !str_ieq(coding, STR("identity"))) {
+        if (inflate_whole(coding, body, &plain) < 0)
+            return false;
+        body = buf_str(&plain);
+    }
+    return refused(h->status, body);
+}
+
 /* --- held replies --- */
 
 static int relay_held(struct exchange *x, struct http_call *c, const struct http_head *h)
@@ -123,6 +141,8 @@ static int relay_held(struct exchange *x, struct http_call *c, const struct http
         r = meter_whole(x, h, body);
     if (r < 0)
         return upstream_broke(x, r);
+    if (refused_key(x, h, body))
+        return gw_credential_refused(x);
     succeeded(x);
     buf_init(&changed, LIMIT_RESPONSE_BYTES);
     if (x->match.endpoint->kind == KIND_MESSAGE_BATCHES)

@@ -3,8 +3,9 @@
  *
  * Every thread has the same three servers (proxy, management, demo), each with its own SO_REUSEPORT
  * listeners. The first thread also takes the signals:
- *   SIGTERM, SIGINT  drain: readiness says 503, listeners close once their queues are empty, calls
- *                    end, at the latest after the drain time-out. A second one ends at once.
+ *   SIGTERM, SIGINT  drain: readiness says 503, listeners close once their queues are empty,
+ *                    WebSocket sessions are told to go away, calls end, at the latest after the
+ *                    drain time-out. A second one ends at once.
  *   SIGHUP           a new configuration snapshot is loaded and handed to every loop; listeners and
  *                    connections stay, new connections get the certificate that is in its files
  *                    now. A faulty one is reported and the old one stays.
@@ -258,6 +259,8 @@ static void drain_worker(void *arg)
     struct worker *w = arg;
     struct http_server *s = w->servers[w->program->drain_service];
 
+    if (w->program->drain_service == SERVICE_PROXY)
+        gw_ws_go_away();
     if (s)
         http_server_drain(s, server_drained, w);
     else

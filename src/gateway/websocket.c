@@ -11,6 +11,10 @@
  * After the 101 the server no longer cancels the handler when the client hangs up. The relay sees
  * it by reading; while the upstream is being connected, a watch (ws_watch) cancels as the server
  * did.
+ *
+ * Sessions would outlast any drain, so each thread has a list of them, and a drain asks them to
+ * end: those that wait for their first message at once, those that relay at the next boundary
+ * between messages, and those that are being connected when that is done.
  */
 #include "gateway/websocket_int.h"
 #include "providers/provider.h"
@@ -25,12 +29,50 @@
 
 /* --- the session's memory --- */
 
+static _Thread_local struct list sessions;
+static _Thread_local bool leaving;
+
+static struct list *own_sessions(void)
+{
+    if (!sessions.next)
+        list_init(&sessions);
+    return &sessions;
+}
+
+void gw_ws_go_away(void)
+{
+    leaving = true;
+    list_each(own_sessions(), it)
+    {
+        struct ws_front *w = list_entry(it, struct ws_front, node);
+        if (!w->over.set) {
+            w->cause = WS_DRAIN;
+            w->reason = -ESHUTDOWN;
+        }
+        event_set(&w->over);
+        if (w->idle)
+            co_wake(w->idle, -ESHUTDOWN);
+    }
+}
+
+int ws_leaving(struct exchange *x)
+{
+    if (!leaving)
+        return 0;
+    if (x->ws)
+        x->ws->close_code = 1001;
+    return exchange_fail(
+        x, 503, STR("shutting_down"), STR("The gateway is shutting down; connect again."));
+}
+
 int ws_front_new(struct exchange *x)
 {
     struct ws_front *w = x->ws;
 
     if (w)
         return 0;
+    if (ws_leaving(x) < 0)
+        return -EREMOTEIO;
     w = x->ws = calloc(1, sizeof *w);
     if (!w)
         return exchange_fail(x, 503, STR("out_of_memory"), STR("Memory is short."));
@@ -40,6 +82,7 @@ int ws_front_new(struct exchange *x)
     buf_init(&w->pending, PENDING_MAX);
     sem_init_n(&w->to_client, 1);
     event_init(&w->over);
+    list_push_back(own_sessions(), &w->node);
     return 0;
 }
 
@@ -47,6 +90,7 @@ void gw_ws_free(struct ws_front *w)
 {
     if (!w)
         return;
+    list_remove(&w->node);
     ws_side_free(&w->client);
     ws_side_free(&w->upstream);
     buf_free(&w->first);
@@ -216,6 +260,8 @@ static int session(struct exchange *x, struct http_call *c, const struct http_he
     bool accepted = w->accepted;
     int r = ws_check_upstream(x, h);
 
+    if (r == 0)
+        r = ws_leaving(x);
     if (r < 0)
         return r;
     w->upstream.stream = http_call_stream(c);

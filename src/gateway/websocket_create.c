@@ -52,6 +52,8 @@ static int client_left(struct exchange *x)
 static int not_read(struct exchange *x, ssize_t r)
 {
     switch (r) {
+    case -ESHUTDOWN:
+        return ws_leaving(x);
     case -ETIMEDOUT:
         return exchange_fail(x, 408, STR("request_timeout"),
             STR("No message came in time: send a response.create first."));
@@ -126,7 +128,9 @@ int ws_first_message(struct exchange *x)
     int r = 0;
 
     while (r == 0) {
+        w->idle = co_self();
         ssize_t n = ws_side_fill(&w->client, deadline);
+        w->idle = NULL;
         if (n <= 0)
             return not_read(x, n);
         size_t had = w->client.unread.n;

@@ -82,9 +82,11 @@ void ws_watch_end(struct ws_watch *w);
 
 #define WS_OUT_MAX (LIMIT_WS_FRAME_BYTES + 8 * KIB) /* a message with an edit and its header */
 
-enum ws_cause { WS_CLIENT, WS_UPSTREAM, WS_LOCAL };
+enum ws_cause { WS_CLIENT, WS_UPSTREAM, WS_LOCAL, WS_DRAIN };
 
 struct ws_front {
+    struct list node; /* among the thread's */
+    struct co *idle;  /* waits for the first message, and for nothing else */
     struct ws_side client, upstream;
     char key[25];        /* Sec-WebSocket-Key that went to the upstream */
     bool accepted;       /* the client has its 101 */
@@ -96,12 +98,13 @@ struct ws_front {
     int64_t ends_at;                /* of the session */
     struct event over;              /* one direction has ended, and it was: */
     struct ws_side *first_to_close; /* this one's close frame, or NULL: */
-    enum ws_cause cause;            /* the fault of this one */
+    enum ws_cause cause;            /* the fault of this one; with WS_DRAIN nobody's */
     int reason;                     /* with this errno */
 };
 
 /* websocket.c */
 int ws_front_new(struct exchange *x); /* 0, also when there is one; or x->error */
+int ws_leaving(struct exchange *x);   /* 0, or 503 in x->error when the thread is being drained */
 
 /* websocket_handshake.c */
 int ws_check_client(struct exchange *x); /* 0, or 426 or 400 in x->error */

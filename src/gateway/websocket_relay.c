@@ -11,6 +11,9 @@
  * answer. Any other end of a direction cancels the other at once. The first to end says why, and
  * that decides what is told to whom. Frames of ours go to a peer only where its stream stands
  * between two frames of what passed before.
+ *
+ * At drain our close frame goes to the client as such a frame; nothing passes down behind it, and
+ * CLOSE_WAIT is there for the client's answer.
  */
 #include "config/config.h"
 #include "gateway/websocket_int.h"
@@ -101,10 +104,11 @@ static void note_message(struct exchange *x, const struct ws_message *m)
 }
 
 /* Frames of ours, where they may stand; with the lock held. Where not, the next piece of the
- * upstream's brings them along. */
+ * upstream's brings them along. At drain our close frame is the last of them. */
 static int put_pending(struct ws_front *w)
 {
     struct buf out = w->pending;
+    bool last = w->cause == WS_DRAIN;
 
     if (!out.n || w->client.writing || w->client.close_sent ||
         !ws_reader_between_messages(&w->upstream.reader))
@@ -112,6 +116,7 @@ static int put_pending(struct ws_front *w)
     buf_init(&w->pending, out.max); /* more may come while these are written */
     int r = ws_side_write(&w->client, buf_str(&out), client_patience(), NULL);
     buf_free(&out);
+    w->client.close_sent |= r == 0 && last;
     return r;
 }
 
@@ -122,8 +127,9 @@ static int write_down(struct exchange *x, struct str bytes)
 
     if (r < 0)
         return r;
-    r = ws_side_write(&w->client, bytes, client_patience(), NULL);
-    if (r == 0) {
+    if (!w->client.close_sent) /* otherwise by us */
+        r = ws_side_write(&w->client, bytes, client_patience(), NULL);
+    if (r == 0 && !w->client.close_sent) {
         x->rq->reply_bytes += bytes.n;
         w->client.close_sent = w->upstream.closing;
         r = put_pending(w);
@@ -344,6 +350,29 @@ static int local_failed(struct exchange *x)
         STR("The session has reached the longest time that one may take."));
 }
 
+/* Not behind what was written in part: `down` has the lock then, and brings the frame along. */
+static void say_going_away(struct ws_front *w)
+{
+    int64_t before = co_set_deadline(loop_now() + CLOSE_WAIT);
+
+    if (ws_put_close(&w->pending, 1001, STR_NONE, NULL) == 0 &&
+        sem_take(&w->to_client, NEVER_NS) == 0) {
+        (void)put_pending(w);
+        sem_give(&w->to_client);
+    }
+    (void)co_set_deadline(before);
+}
+
+static int went_away(struct exchange *x)
+{
+    struct ws_front *w = x->ws;
+
+    say_goodbye(&w->client, ws_reader_between_frames(&w->upstream.reader), 1001, false);
+    x->outcome = OUTCOME_OK;
+    w->told = true;
+    return 0;
+}
+
 static int finish(struct exchange *x)
 {
     struct ws_front *w = x->ws;
@@ -356,6 +385,8 @@ static int finish(struct exchange *x)
     }
     if (w->first_to_close)
         return closed_by_frames(x);
+    if (w->cause == WS_DRAIN)
+        return went_away(x);
     x->outcome = OUTCOME_TRUNCATED;
     return w->cause == WS_CLIENT     ? client_failed(x)
            : w->cause == WS_UPSTREAM ? upstream_failed(x)
@@ -377,6 +408,8 @@ int ws_relay(struct exchange *x)
         failed(w, WS_LOCAL, r);
     else
         r = event_wait(&w->over, NEVER_NS);
+    if (r == 0 && w->cause == WS_DRAIN)
+        say_going_away(w);
     (void)group_wait(&g, r < 0 ? loop_now() : loop_now() + CLOSE_WAIT);
     return finish(x);
 }

@@ -27,7 +27,8 @@ struct client_host;
 struct client_conn {
     struct stream stream;
     struct client_host *host;
-    struct list node; /* in host->idle */
+    struct list node;   /* in host->idle */
+    struct list by_age; /* in the pool's list of all idle ones */
     struct timer timer;
     bool idle;
 };
@@ -66,6 +67,7 @@ int pool_dial(const struct http_origin *o, int64_t deadline, struct client_conn 
     struct error *err, char errbuf[static 512]);
 void client_conn_close(struct client_conn *conn);
 void client_pool_free(struct http_thread *t);
+void pool_set_max_idle(unsigned n); /* of this thread, > 0; for tests */
 
 /* client_send.c */
 int call_head_text(struct http_call *c);

@@ -6,7 +6,8 @@
  * the same address chosen by a caller.
  *
  * Idle connections are watched by the loop: a byte, an end or 60 s without use close them. The
- * newest is used first, so that the surplus of a burst ages out.
+ * newest is used first, so that the surplus of a burst ages out. Beyond the thread's maximum the
+ * one that has been idle for longest, whatever its host, makes room.
  */
 #include "base/map.h"
 #include "http/client_int.h"
@@ -25,14 +26,23 @@ struct client_host {
 
 struct client_pool {
     struct client_host *bucket[BUCKETS];
+    struct list idle; /* of all hosts, newest first */
+    unsigned n_idle, max_idle;
 };
 
 static struct client_pool *pool_self(void)
 {
     struct http_thread *t = http_thread();
-    if (t->client == NULL)
-        t->client = calloc(1, sizeof(*t->client));
+    if (t->client == NULL && (t->client = calloc(1, sizeof(*t->client))) != NULL) {
+        list_init(&t->client->idle);
+        t->client->max_idle = LIMIT_POOL_IDLE;
+    }
     return t->client;
+}
+
+void pool_set_max_idle(unsigned n)
+{
+    pool_self()->max_idle = n;
 }
 
 static bool host_is(const struct client_host *h, uint64_t hash, const struct dial_target *k)
@@ -83,13 +93,20 @@ static void host_free(struct client_host *h)
     free(h);
 }
 
+static void idle_leave(struct client_conn *conn)
+{
+    list_remove(&conn->node);
+    list_remove(&conn->by_age);
+    conn->host->n_idle--;
+    pool_self()->n_idle--;
+    conn->idle = false;
+}
+
 void client_conn_close(struct client_conn *conn)
 {
     struct client_host *h = conn->host;
-    if (conn->idle) {
-        list_remove(&conn->node);
-        h->n_idle--;
-    }
+    if (conn->idle)
+        idle_leave(conn);
     timer_clear(&conn->timer);
     stream_close(&conn->stream);
     cell_give(conn, sizeof(*conn));
@@ -123,9 +140,8 @@ struct client_conn *pool_take(const struct http_origin *o)
 {
     struct client_host *h = host_find(&o->target, map_hash(o->target.host));
     while (h != NULL && h->n_idle > 0) {
-        struct client_conn *conn = list_entry(list_pop_front(&h->idle), struct client_conn, node);
-        h->n_idle--;
-        conn->idle = false;
+        struct client_conn *conn = list_entry(h->idle.next, struct client_conn, node);
+        idle_leave(conn);
         if (!conn->stream.io.hangup && stream_is_quiet(&conn->stream))
             return conn;
         bool last = h->n_conns == 1;
@@ -139,13 +155,18 @@ struct client_conn *pool_take(const struct http_origin *o)
 void pool_put(struct client_conn *conn)
 {
     struct client_host *h = conn->host;
+    struct client_pool *p = pool_self();
     if (h->n_idle >= LIMIT_POOL_PER_HOST) {
         client_conn_close(conn);
         return;
     }
+    if (p->n_idle >= p->max_idle)
+        client_conn_close(list_entry(p->idle.prev, struct client_conn, by_age));
     conn->idle = true;
     list_push_front(&h->idle, &conn->node);
+    list_push_front(&p->idle, &conn->by_age);
     h->n_idle++;
+    p->n_idle++;
     timer_set(&conn->timer, loop_now() + POOL_IDLE_NS);
 }
 

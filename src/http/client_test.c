@@ -2,6 +2,7 @@
  * The client where all goes well: reuse, bodies in both directions, early replies, upgrade, and
  * what a waiting stream holds.
  */
+#include "http/client_int.h"
 #include "http/loopback.h"
 
 /* --- against the server --- */
@@ -223,6 +224,58 @@ static void interim_while_sending(void)
     upstream_stop(&u);
 }
 
+/* --- the pool --- */
+
+static void keeps_alive(struct raw *r, unsigned number)
+{
+    while (read_request(r) == 0) {
+        buf_clear(&r->in);
+        (void)raw_sendz(r, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    }
+}
+
+/* Three calls at once, so that three connections are idle afterwards. */
+static unsigned reused;
+
+static void three_calls(uint16_t port)
+{
+    struct http_origin o = origin_of(port);
+    struct http_client_request rq = get_request();
+    struct http_call *c[3];
+    const struct http_head *h;
+    reused = 0;
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(http_call_start(&o, &rq, &patient, &c[i], &err, errbuf), 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(http_call_head(c[i], &h, &err), 0);
+        reused += http_call_info(c[i]).reused;
+        http_call_end(c[i]);
+    }
+}
+
+/* The oldest goes, whatever its host. */
+static void idle_maximum(void)
+{
+    struct upstream a, b;
+    upstream_start(&a, keeps_alive);
+    upstream_start(&b, keeps_alive);
+    pool_set_max_idle(4);
+    three_calls(a.port);
+    three_calls(b.port);
+    CHECK_EQ(reused, 0);
+    WAIT_FOR(a.running == 1);
+    CHECK_EQ(b.running, 3);
+    three_calls(a.port);
+    CHECK_EQ(reused, 1);
+    WAIT_FOR(b.running == 1);
+    CHECK_EQ(a.running, 3);
+    pool_set_max_idle(LIMIT_POOL_IDLE);
+    http_client_close_idle();
+    WAIT_FOR(a.running == 0 && b.running == 0);
+    upstream_stop(&a);
+    upstream_stop(&b);
+}
+
 /* --- fairness --- */
 
 static bool others_end;
@@ -404,6 +457,7 @@ IN_LOOP(streamed_body)
 IN_LOOP(large_both_ways)
 IN_LOOP(early_reply)
 IN_LOOP(interim_while_sending)
+IN_LOOP(idle_maximum)
 IN_LOOP(gives_way)
 IN_LOOP(upgrade)
 IN_LOOP(waiting_stream)
@@ -417,6 +471,7 @@ int main(void)
     TAP_RUN(test_large_both_ways);
     TAP_RUN(test_early_reply);
     TAP_RUN(test_interim_while_sending);
+    TAP_RUN(test_idle_maximum);
     TAP_RUN(test_gives_way);
     TAP_RUN(test_upgrade);
     TAP_RUN(test_waiting_stream);

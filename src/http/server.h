@@ -5,7 +5,9 @@
  * which calls the handler. Pipelined requests are answered in order, one at a time.
  *
  * Life of a request: accept → head (deadline: 408) → handler(request) → body read by the handler,
- * or skipped after it (up to 256 KiB, beyond that the connection closes) → reply → keep-alive.
+ * or skipped after it (up to 256 KiB and for one body time-out in all, beyond that the connection
+ * closes) → reply → keep-alive. A body that comes without a pause gives the thread away now and
+ * then.
  * While the handler runs, a peer that goes away cancels its coroutine, unless the reply is
  * complete. A client that closes only its sending side counts as gone, too: no client of an API
  * does that, and it is how most disconnects look. After an upgrade the handler itself sees the end,

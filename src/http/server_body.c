@@ -9,7 +9,8 @@
 #include "runtime/loop.h"
 #include <errno.h>
 
-#define OVERREAD 512
+#define OVERREAD      512
+#define BYTES_AT_ONCE ((uint64_t)256 * KIB)
 
 static int body_fail(struct http_conn *c, int error)
 {
@@ -54,6 +55,15 @@ static int wait_for_body(struct http_conn *c)
     return r < 0 ? body_fail(c, r) : 0;
 }
 
+/* Where data never stops coming no wait would ever give the thread to others. */
+static void count_received(struct http_conn *c, size_t n)
+{
+    uint64_t before = c->body_wire;
+    c->body_wire += n;
+    if (before / BYTES_AT_ONCE != c->body_wire / BYTES_AT_ONCE)
+        co_yield ();
+}
+
 /* A result of a receive as an error of the body. */
 static int read_failed(struct http_conn *c, ssize_t n)
 {
@@ -70,8 +80,10 @@ static int refill(struct http_conn *c)
         if (r < 0)
             return body_fail(c, r);
         ssize_t n = input_fill(&c->in, &c->stream);
-        if (n > 0)
+        if (n > 0) {
+            count_received(c, (size_t)n);
             return 0;
+        }
         input_drop(&c->in);
         if (n != -EAGAIN)
             return read_failed(c, n);
@@ -114,13 +126,13 @@ static int keep_overread(struct http_conn *c, const char *p, size_t n)
     return 0;
 }
 
-/* Receives straight into place: one copy less, and as few receives as the kernel allows. A little
+/* Receives straight into place: one copy less, and few receives. A little
  * more than is due is asked for, so that the last receive is a short one: otherwise the socket
  * would still count as ready, and a receive for nothing would follow the request. */
 static int receive_exact(struct http_conn *c, char *to, size_t n)
 {
     while (n > 0) {
-        ssize_t got = stream_try_read(&c->stream, to, n + OVERREAD);
+        ssize_t got = stream_try_read(&c->stream, to, MIN(n + OVERREAD, BYTES_AT_ONCE));
         if (got == -EAGAIN) {
             int r = wait_for_body(c);
             if (r < 0)
@@ -137,6 +149,7 @@ static int receive_exact(struct http_conn *c, char *to, size_t n)
         int r = over > 0 ? keep_overread(c, to, over) : 0;
         if (r < 0)
             return r;
+        count_received(c, (size_t)got);
     }
     c->body.done = true;
     return 0;
@@ -235,17 +248,32 @@ void http_request_forget_head(struct http_request *rq)
     input_drop_used(&c->in);
 }
 
+/* Chunks may be nearly all framing, so what came over the wire counts here. */
+static int skip_until(struct http_conn *c, int64_t deadline)
+{
+    uint64_t limit = c->rq.body_received + SKIP_BODY_BYTES;
+    uint64_t wire = c->body_wire + 2 * SKIP_BODY_BYTES;
+    struct str piece;
+    for (;;) {
+        ssize_t n = http_body_read(&c->rq, limit, &piece);
+        if (n <= 0)
+            return (int)n;
+        if (c->body_wire > wire)
+            return body_fail(c, -EMSGSIZE);
+        if (loop_now() >= deadline)
+            return body_fail(c, -ETIMEDOUT);
+    }
+}
+
 int body_skip(struct http_conn *c)
 {
     if (c->body_error < 0 || (c->want_continue && !c->body.done))
         return -ECANCELED;
     if (c->body.framing == HTTP_BODY_LENGTH && c->body.left > SKIP_BODY_BYTES)
         return -EMSGSIZE;
-    uint64_t limit = c->rq.body_received + SKIP_BODY_BYTES;
-    struct str piece;
-    ssize_t n;
-    do {
-        n = http_body_read(&c->rq, limit, &piece);
-    } while (n > 0);
-    return (int)n;
+    int64_t deadline = loop_now() + c->server->set.body_timeout;
+    int64_t before = co_set_deadline(deadline); /* for the waits; skip_until() for the rest */
+    int r = skip_until(c, deadline);
+    (void)co_set_deadline(before);
+    return r;
 }

@@ -162,6 +162,7 @@ static int head_done(struct http_conn *c, size_t n)
     }
     decoder_init(&c->body, &c->rq.head);
     c->body_error = 0;
+    c->body_wire = 0;
     c->want_continue = c->rq.head.expect_continue && !c->body.done;
     c->keep = c->rq.head.keep_alive;
     c->fresh = false;

@@ -54,6 +54,7 @@ struct http_conn {
     size_t parsed;      /* unread bytes that the parser saw without finding the head's end */
     size_t linger_left; /* LINGER: bytes still to be dropped */
     int body_error;
+    uint64_t body_wire; /* bytes received for the body beyond the block with the head */
     struct http_input in;
     struct block head, fields, held, out;
     struct http_decoder body;

@@ -31,6 +31,7 @@ struct json_want {
 struct json_span {
     enum json_type type;
     bool duplicate;      /* stood more than once in its object */
+    bool other_case;     /* its name stood there with other letters of the same: "MODEL" */
     bool escaped;        /* a string with backslash escapes in it */
     uint32_t key, value; /* offsets of the key's opening quote and of the value's first byte */
     uint32_t end;        /* offset just behind the value */
@@ -48,6 +49,8 @@ struct json_error {
  * JSON_MAX_WANTS. A key written with escapes ("\u006dodel") is compared unescaped. Of members with
  * one name the first keeps the span, and duplicate is set; it is also set, even where nothing was
  * found, when the first part of a dotted path stood more than once.
+ * other_case is set by names that Go's decoder, which does not look at case, takes for this one;
+ * their values are not looked at, and the exact name need not be there.
  * 0, or -EINVAL with *ret_err filled and all spans JSON_NONE. text must be below 4 GiB. */
 int json_scan(struct str text, const struct json_want *wants, struct json_span *spans, size_t n,
     enum json_type *ret_top, struct json_error *ret_err);

@@ -63,6 +63,9 @@ int32_t escape_decode(const uint8_t *p, const uint8_t *end, const uint8_t **ret_
 unsigned utf8_encode(uint32_t c, uint8_t out[static 4]);
 /* Compares the text between a literal's quotes, escapes decoded, with name. */
 bool escaped_eq(struct str raw, struct str name);
+/* The same without regard to the case of ASCII letters, and with the two signs beyond ASCII that
+ * fold to one: the long s and the Kelvin sign. */
+bool folded_eq(struct str raw, struct str name);
 
 static inline const uint8_t *scan_fail(struct scanner *s, const uint8_t *p, const char *why)
 {

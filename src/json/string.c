@@ -155,6 +155,41 @@ bool escaped_eq(struct str raw, struct str name)
     return q == q_end;
 }
 
+static int32_t fold(int32_t c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c | 0x20;
+    return c == 0x17f ? 's' : c == 0x212a ? 'k' : c;
+}
+
+/* The character at *p of a valid string, which moves on; of UTF-8 beyond the two signs that fold
+ * the single bytes will do. */
+static int32_t next_folded(const uint8_t **p, const uint8_t *end)
+{
+    const uint8_t *at = *p;
+    if (*at == '\\')
+        return fold(escape_decode(at, end, p));
+    if (end - at >= 2 && at[0] == 0xc5 && at[1] == 0xbf) {
+        *p = at + 2;
+        return 's';
+    }
+    if (end - at >= 3 && at[0] == 0xe2 && at[1] == 0x84 && at[2] == 0xaa) {
+        *p = at + 3;
+        return 'k';
+    }
+    *p = at + 1;
+    return fold(*at);
+}
+
+bool folded_eq(struct str raw, struct str name)
+{
+    const uint8_t *p = (const uint8_t *)raw.p, *end = p + raw.n;
+    for (size_t i = 0; i < name.n; i++)
+        if (p == end || next_folded(&p, end) != fold((unsigned char)name.p[i]))
+            return false;
+    return p == end;
+}
+
 static inline bool is_tail(uint8_t c)
 {
     return (c & 0xc0) == 0x80;

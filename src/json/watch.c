@@ -3,7 +3,9 @@
  * objects directly in it are watched. A name is compared only with wanted names of its length,
  * which are found among all of them at once.
  *
- * The first occurrence of a member keeps the span; a later one only sets the duplicate flag.
+ * The first occurrence of a member keeps the span; a later one only sets the duplicate flag. A name
+ * that differs in case alone is another member here, and only sets a flag, too: which of the two
+ * counts is for readers to say who do not tell them apart.
  */
 #include "json/scan_int.h"
 
@@ -76,19 +78,29 @@ static void meet_member(struct watch *w, unsigned i, unsigned level, uint32_t at
     w->open[level] |= 1ull << i;
 }
 
+static bool is_ascii(struct str s)
+{
+    uint8_t all = 0;
+    for (size_t i = 0; i < s.n; i++)
+        all |= (uint8_t)s.p[i];
+    return all < 0x80;
+}
+
 void watch_key(struct watch *w, unsigned level, struct str key, bool escaped, uint32_t at)
 {
     uint64_t left = level == 0 ? (1ull << w->n) - 1 : w->inside;
     w->open[level] = 0;
     if (level == 0)
         w->inside = 0;
-    if (!escaped)
+    if (left && !escaped && is_ascii(key)) /* then what it stands for has its length */
         left &= of_length(w, level, key.n);
     for (; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
         struct str name = wanted_name(w, level, i);
-        if (escaped ? !escaped_eq(key, name) : !str_eq(key, name))
+        if (escaped ? !escaped_eq(key, name) : !str_eq(key, name)) {
+            w->spans[i].other_case |= folded_eq(key, name);
             continue;
+        }
         if (level == 0 && w->names[1][i])
             meet_parent(w, i);
         else

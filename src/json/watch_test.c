@@ -178,6 +178,46 @@ static void test_escaped_keys(void)
     CHECK_EQ(text.p[spans[PROMPT].key], '"');
 }
 
+/* What Go's decoder takes for the name, whatever its case. */
+static void test_other_case(void)
+{
+    static const struct {
+        struct str text;
+        bool model, user, list, prompt;
+    } cases[] = {
+        {STR_INIT("{\"model\":1,\"MODEL\":2}"), .model = true},
+        {STR_INIT("{\"Model\":2}"), .model = true},
+        {STR_INIT("{\"m\\u004fdel\":2}"), .model = true},
+        {STR_INIT("{\"\\u004d\\u004FDEL\":2,\"USER\":1}"), .model = true, .user = true},
+        {STR_INIT("{\"me\xc5\xbf\xc5\xbf"
+                  "ages\":[]}"),
+            .list = true},
+        {STR_INIT("{\"U\\u017fer\":[]}"), .user = true},
+        {STR_INIT("{\"options\":{\"A\":1}}"), .prompt = true},
+        {STR_INIT("{\"Options\":{\"a\":1}}"), .prompt = true},
+        {STR_INIT("{\"model\":1,\"user\":1,\"messages\":[],\"options\":{\"a\":1}}")},
+        {STR_INIT("{\"model\":1,\"model\":1}")},
+        {STR_INIT("{\"MODE\":1,\"MODELS\":1,\"M\\u006fDE\":1,\"\":1,\"use\xc5\xbf\":1}")},
+        {STR_INIT("{\"x\":{\"MODEL\":1,\"A\":1},\"options\":{\"x\":{\"A\":1}}}")},
+        {STR_INIT("{\"[ser\":1,\"us\xe2\x84\xaar\":1,\"\xc3\x9cser\":1}")},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CHECK(scan(cases[i].text));
+        CHECK_EQ(spans[MODEL].other_case, cases[i].model);
+        CHECK_EQ(spans[USER].other_case, cases[i].user);
+        CHECK_EQ(spans[LIST].other_case, cases[i].list);
+        CHECK_EQ(spans[PROMPT].other_case, cases[i].prompt);
+    }
+    const struct json_want want = {STR("token_Kind")};
+    struct json_span got;
+    enum json_type top;
+    struct json_error err;
+    struct str text = STR("{\"to\xe2\x84\xaa"
+                          "en_\\u212aind\":1}");
+    CHECK_EQ(json_scan(text, &want, &got, 1, &top, &err), 0);
+    CHECK(got.other_case && got.type == JSON_NONE);
+}
+
 /* One name wanted twice, as a member and as a parent, and names beside the usual lengths. */
 static void test_odd_wants(void)
 {
@@ -246,6 +286,7 @@ int main(void)
     TAP_RUN(test_duplicates);
     TAP_RUN(test_duplicate_parents);
     TAP_RUN(test_escaped_keys);
+    TAP_RUN(test_other_case);
     TAP_RUN(test_odd_wants);
     TAP_RUN(test_most_wants);
     TAP_RUN(test_fault_clears_spans);

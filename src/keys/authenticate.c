@@ -87,6 +87,7 @@ static void look_everywhere(struct exchange *x, struct found *f)
     consider_fields(x, f, HTTP_X_GOOG_API_KEY, NULL);
     consider(f, query_key(x));
     consider_fields(x, f, HTTP_SEC_WEBSOCKET_PROTOCOL, subprotocol_key);
+    consider(f, x->granted);
 }
 
 static int refuse(struct exchange *x, struct str message, struct str hint)
@@ -214,6 +215,7 @@ static int authenticate(struct exchange *x)
     if (f.conflict)
         return exchange_fail(x, 400, STR("conflicting_credentials"),
             STR("Two different virtual keys were sent; send one."));
+    x->presented = f.virtual;
     if (f.virtual.n)
         return take_key(x, f.virtual);
     if (f.other.n && set->passthrough) {

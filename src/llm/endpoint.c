@@ -124,6 +124,10 @@ static const struct endpoint table[] = {
         "/v1beta/models/{model}:batchGenerateContent", OTHER),
     ROW(G, MODELS, M(GET), EP_LIST, "models", "/v1beta/models", OTHER),
     ROW(G, MODEL, M(GET), EP_MODEL_PATH, "models/{model...}", "/v1beta/models/{model}", OTHER),
+    ROW(G, GEMINI_UPLOAD, M(POST) | M(PUT), EP_RAW_BODY, "upload/{version}/files",
+        "/upload/v1beta/files", OTHER),
+    ROW(G, GEMINI_UPLOAD, M(POST) | M(PUT), EP_RAW_BODY, "upload/files", "/v1beta/upload/files",
+        OTHER),
     ROW(G, GEMINI_OTHER, M(GET) | M(POST), EP_RAW_BODY, "files", "/v1beta/files", OTHER),
     ROW(G, GEMINI_OTHER, M(GET) | M(DELETE), EP_RAW_BODY, "files/{item}", "/v1beta/files/{name}",
         OTHER),
@@ -173,6 +177,7 @@ static const struct str kind_names[ENDPOINT_KINDS] = {
     [KIND_STREAM_GENERATE] = STR_INIT("stream_generate_content"),
     [KIND_GEMINI_COUNT] = STR_INIT("gemini_count_tokens"),
     [KIND_GEMINI_EMBED] = STR_INIT("gemini_embed"),
+    [KIND_GEMINI_UPLOAD] = STR_INIT("gemini_upload"),
     [KIND_GEMINI_OTHER] = STR_INIT("gemini_other"),
 };
 

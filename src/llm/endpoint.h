@@ -38,8 +38,9 @@ enum endpoint_kind {
     KIND_GENERATE, /* Gemini generateContent */
     KIND_STREAM_GENERATE,
     KIND_GEMINI_COUNT,
-    KIND_GEMINI_EMBED, /* embedContent, batchEmbedContents */
-    KIND_GEMINI_OTHER, /* files, cachedContents, operations, ... */
+    KIND_GEMINI_EMBED,  /* embedContent, batchEmbedContents */
+    KIND_GEMINI_UPLOAD, /* resumable uploads of files */
+    KIND_GEMINI_OTHER,  /* files, cachedContents, operations, ... */
     ENDPOINT_KINDS
 };
 

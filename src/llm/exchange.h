@@ -91,6 +91,8 @@ struct exchange {
     /* who */
     const struct virtual_key *key; /* NULL: admin or caller's own provider key */
     struct str caller_credential;  /* SMARTFLOW_PASSTHROUGH_KEYS: passed on as it came */
+    struct str presented;          /* the virtual key itself; a view of the request's head */
+    struct str granted;            /* by an upload session: the credential that began it */
     struct net_addr client;        /* after trusted proxies */
     struct str end_user;
     const struct subject *customer; /* its limits, where there are any */
@@ -104,7 +106,8 @@ struct exchange {
     /* where */
     const struct upstream *upstream;
     const struct upstream_key *upstream_key; /* the credential of the attempt that runs, or NULL */
-    struct str model; /* as the upstream knows it */
+    struct str model;         /* as the upstream knows it */
+    struct str upload_target; /* path and query below the base path, of an upload session */
     const struct model_facts *facts;
     unsigned attempts;
 

@@ -62,7 +62,9 @@ static int handshake_failed(struct stream *s, int r, char *err, size_t err_n)
     return r;
 }
 
-/* Which certificate the peer must show: one for this address, or for this name. */
+/* Which certificate the peer must show: one for this address, or for this name among its
+ * alternative names. The subject's common name, which OpenSSL would take where there are none, is
+ * no host name (RFC 9525, section 2). */
 static int expect_host(SSL *ssl, struct str host)
 {
     char z[HOST_MOST];
@@ -75,7 +77,8 @@ static int expect_host(SSL *ssl, struct str host)
     struct net_addr a;
     if (net_addr_parse(host, 0, &a))
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), z) == 1 ? 0 : -EINVAL;
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set_hostflags(
+        ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (SSL_set1_host(ssl, z) != 1 || SSL_set_tlsext_host_name(ssl, z) != 1)
         return -EINVAL;
     return 0;

@@ -76,6 +76,24 @@ IN_LOOP(test_names_that_match)
     }
 }
 
+/* Neither where there are other names of hosts ("good"), nor where there are none ("named.test").
+ */
+IN_LOOP(test_common_name_is_no_host)
+{
+    struct cert named = make_cert("named.test", &ca, "IP:127.0.0.1", DAY);
+    CTX server_named = server_ctx(&named, NULL);
+    STREAM c, s;
+    struct tls_outcome o = tls_pair(&c, client, &s, server_named, "127.0.0.1");
+    CHECK_EQ(o.client, 0);
+    STREAM c2, s2;
+    o = tls_pair(&c2, client, &s2, server_named, "named.test");
+    CHECK_EQ(o.client, -EACCES);
+    STREAM c3, s3;
+    o = tls_pair(&c3, client, &s3, server, "good");
+    CHECK_EQ(o.client, -EACCES);
+    free_cert(&named);
+}
+
 IN_LOOP(test_names_that_do_not)
 {
     static const char *const hosts[] = {"other.test", "wild.test", "a.b.wild.test", "127.0.0.2",
@@ -556,6 +574,7 @@ int main(void)
     must(offload_start(2) == 0);
     set_up();
     TAP_RUN(test_names_that_match);
+    TAP_RUN(test_common_name_is_no_host);
     TAP_RUN(test_names_that_do_not);
     TAP_RUN(test_invalid_names);
     TAP_RUN(test_expired);

@@ -1,5 +1,29 @@
-/* Google Gemini: the version segment is the client's own (v1, v1beta, v1alpha). */
+/*
+ * Google Gemini. The version segment is the client's own (v1, v1beta, v1alpha). A key that is
+ * wrong, expired or deleted is answered with 400, and only a detail of the error tells that from a
+ * faulty request.
+ */
 #include "providers/quirks_int.h"
+#include "json/scan.h"
+
+/* Chunks of a resumable upload go where the reply to its start said; else it is a start. */
+static void upload_target(const struct upstream *u, struct exchange *x, struct buf *out)
+{
+    buf_addstr(out, u->base_path);
+    if (x->upload_target.n) {
+        buf_addstr(out, x->upload_target);
+        return;
+    }
+    buf_addc(out, '/');
+    if (str_eq(x->match.rest, STR("upload/files"))) { /* the version stood before it */
+        buf_addstr(out, STR("upload/"));
+        buf_addstr(out, x->match.version.n ? x->match.version : STR("v1beta"));
+        buf_addstr(out, STR("/files"));
+    } else {
+        target_rest(x, out);
+    }
+    target_query(x, out);
+}
 
 int gemini_target(
     const struct upstream *u, const struct provider_face *face, struct exchange *x, struct buf *out)
@@ -7,6 +31,10 @@ int gemini_target(
     if (face->dialect != DIALECT_GEMINI) {
         target_path(u, face->prefix, x, out);
         target_query(x, out);
+        return 0;
+    }
+    if (x->match.endpoint->kind == KIND_GEMINI_UPLOAD) {
+        upload_target(u, x, out);
         return 0;
     }
     buf_addstr(out, u->base_path);
@@ -17,4 +45,32 @@ int gemini_target(
     target_rest(x, out);
     target_query(x, out);
     return 0;
+}
+
+/* The face for OpenAI's dialect wraps the error in an array. */
+static struct str error_of(struct str body)
+{
+    struct str key, first = body;
+    size_t at = json_inside(body);
+
+    if (json_type_of(body) == JSON_ARRAY && !json_next(body, &at, &key, &first))
+        return STR_NONE;
+    return json_find(first, STR("error"));
+}
+
+bool gemini_refused_key(int status, struct str body)
+{
+    struct json_error e;
+    enum json_type top;
+    struct str details, key, detail;
+
+    if (status != 400 || json_scan(body, NULL, NULL, 0, &top, &e) < 0)
+        return false;
+    details = json_find(error_of(str_trim(body)), STR("details"));
+    if (json_type_of(details) != JSON_ARRAY)
+        return false;
+    for (size_t at = json_inside(details); json_next(details, &at, &key, &detail);)
+        if (str_eq(json_find(detail, STR("reason")), STR("\"API_KEY_INVALID\"")))
+            return true;
+    return false;
 }

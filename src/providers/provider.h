@@ -55,6 +55,9 @@ struct provider {
      */
     int (*sign)(const struct upstream *u, const struct provider_face *face, struct exchange *x,
         struct str method, struct str target, struct buf *fields);
+    /* True when a reply that is no 401 says, too, that the provider knows no such credential. body
+     * is JSON. NULL: 401 says it all. */
+    bool (*refused_key)(int status, struct str body);
     /* Fields that the face always needs, unless the client sent them: "anthropic-version: …\r\n".
      */
     struct str default_field_name, default_field_value;

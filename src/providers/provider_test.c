@@ -359,6 +359,38 @@ static void test_faces(void)
     CHECK_STR(anthropic->default_field_name, STR("anthropic-version"));
 }
 
+static void test_geminis_refused_keys(void)
+{
+#define DETAIL "{\"error\":{\"code\":400,\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}"
+    static const struct {
+        int status;
+        const char *body;
+        bool want;
+    } rows[] = {
+        {400, DETAIL, true},
+        {400, " [ " DETAIL " ] ", true},
+        {400, "{\"error\":{\"details\":[1,{},{\"reason\":\"API_KEY_INVALID\"}]}}", true},
+        {403, DETAIL, false},
+        {200, DETAIL, false},
+        {400, DETAIL "x", false},
+        {400, "[]", false},
+        {400, "[1]", false},
+        {400, "{}", false},
+        {400, "", false},
+        {400, "\"error\"", false},
+        {400, "{\"error\":\"API_KEY_INVALID\"}", false},
+        {400, "{\"error\":{\"details\":{\"reason\":\"API_KEY_INVALID\"}}}", false},
+        {400, "{\"error\":{\"details\":[{\"reason\":\"API_KEY_INVALID_\"}]}}", false},
+    };
+    const struct provider *p = provider_by_id(STR("gemini"));
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        if (p->refused_key(rows[i].status, str_of(rows[i].body)) != rows[i].want)
+            tap_fail(__FILE__, __LINE__, "%d %s", rows[i].status, rows[i].body);
+    CHECK(!provider_by_id(STR("openai"))->refused_key);
+#undef DETAIL
+}
+
 int main(void)
 {
     TAP_RUN(test_base_urls);
@@ -371,6 +403,7 @@ int main(void)
     TAP_RUN(test_too_long);
     TAP_RUN(test_credentials);
     TAP_RUN(test_callers_credential);
+    TAP_RUN(test_geminis_refused_keys);
     TAP_RUN(test_table);
     TAP_RUN(test_faces);
     made_end(&made);

@@ -10,6 +10,7 @@ typedef int provider_target_fn(const struct upstream *u, const struct provider_f
     struct exchange *x, struct buf *out);
 
 provider_target_fn azure_target, cohere_target, gemini_target, vertex_target;
+bool gemini_refused_key(int status, struct str body);
 extern const struct str azure_options[], vertex_options[], bedrock_options[];
 
 /* base path + prefix + "/" + the canonical path with the upstream's model in it. */

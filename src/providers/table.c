@@ -16,8 +16,8 @@
     (K(MESSAGES) | K(COUNT_TOKENS) | K(MESSAGE_BATCHES) | K(COMPLETE) | K(MODELS) | K(MODEL) |     \
         K(FILES))
 #define GEMINI_KINDS                                                                               \
-    (K(GENERATE) | K(STREAM_GENERATE) | K(GEMINI_COUNT) | K(GEMINI_EMBED) | K(GEMINI_OTHER) |      \
-        K(MODELS) | K(MODEL))
+    (K(GENERATE) | K(STREAM_GENERATE) | K(GEMINI_COUNT) | K(GEMINI_EMBED) | K(GEMINI_UPLOAD) |     \
+        K(GEMINI_OTHER) | K(MODELS) | K(MODEL))
 
 #define OPENAI_AT(path, kind_set)                                                                  \
     {                                                                                              \
@@ -60,6 +60,7 @@ static const struct provider table[] = {
         .faces = {{.dialect = DIALECT_GEMINI, .kinds = GEMINI_KINDS, .auth = AUTH_X_GOOG},
             OPENAI_AT("/v1beta/openai", K(CHAT) | K(EMBEDDINGS) | K(IMAGES))},
         .target = gemini_target,
+        .refused_key = gemini_refused_key,
     },
     COMPATIBLE("xai", "xAI", "XAI", "https://api.x.ai"),
     COMPATIBLE("openrouter", "OpenRouter", "OPENROUTER", "https://openrouter.ai/api"),

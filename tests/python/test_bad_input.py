@@ -124,6 +124,43 @@ def test_a_member_that_stands_twice(run, gateway, dialect, body):
     assert m.status == 400 and "more than once" in message(dialect, m)
 
 
+@pytest.mark.parametrize("dialect,body", [
+    ("openai", b'{"model":"gpt-4o","messages":[{}],"MODEL":"gpt-4o-mini"}'),
+    ("openai", b'{"Model":"gpt-4o-mini","model":"gpt-4o","messages":[{}]}'),
+    ("openai", b'{"model":"gpt-4o","messages":[{}],"mod\\u0045l":"gpt-4o-mini"}'),
+    ("openai", b'{"model":"gpt-4o","messages":[{}],"me\xc5\xbf\xc5\xbfages":[]}'),
+    ("openai", b'{"model":"gpt-4o","messages":[{}],"stream":true,'
+               b'"stream_options":{"include_usage":false,"Include_Usage":true}}'),
+    ("anthropic", b'{"model":"claude-x","messages":[{}],"STREAM":true,"stream":false}'),
+    ("gemini", b'{"contents":[{}],"Contents":[{}]}')])
+def test_a_member_that_stands_again_in_another_case(run, upstream, gateway, dialect, body):
+    """An upstream written in Go would take it for the first."""
+    before = len(upstream.requests)
+    m = send(run, gateway, dialect, body)
+    assert m.status == 400 and "in another case" in message(dialect, m)
+    assert len(upstream.requests) == before
+
+
+@pytest.mark.parametrize("path,body", [
+    ("/v1/chat/completions", b'{"Model":"gpt-4o","messages":[{}]}'),
+    ("/v1/responses", b'{"MODEL":"gpt-4o","input":"x"}'),
+    ("/v1/moderations", b'{"mOdel":"omni","input":"x"}'),
+    ("/openai/deployments/gpt-4o/chat/completions", b'{"Model":"gpt-4o-mini","messages":[{}]}')])
+def test_a_model_named_in_another_case_alone(run, upstream, gateway, path, body):
+    before = len(upstream.requests)
+    m = send(run, gateway, "openai", body, path)
+    assert m.status == 400 and "'model' is missing" in message("openai", m)
+    assert len(upstream.requests) == before
+
+
+def test_members_of_other_case_that_nobody_takes_for_ours(run, upstream, gateway):
+    body = b'{"model":"gpt-4o","messages":[{"Role":"x","role":"y"}],"User":"u","metadata":{"MODEL":1}}'
+    m = run(call(gateway.port, "/v1/chat/completions", body,
+                 upstream.answer(http_reply(200, CHAT_REPLY))))
+    assert m.status == 200
+    assert upstream.requests[-1].body == body
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("type_", ["text/plain", "application/x-www-form-urlencoded",
                                    "multipart/form-data; boundary=x", "application/jsonx"])

@@ -1,6 +1,8 @@
 """Start, reload, drain, overload. In none is a request dropped of which a byte was read."""
 
 import asyncio
+import base64
+import hashlib
 import re
 import signal
 import socket
@@ -195,6 +197,106 @@ def test_a_second_sigterm_ends_at_once(run, upstream, start):
     m = run(drain())
     assert not m.complete or b'"error"' in m.body
     assert g.wait() == 0
+
+
+# --- WebSockets ---
+
+OPENING = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"),
+           ("Sec-WebSocket-Key", base64.b64encode(bytes(16)).decode())]
+
+
+def frame(text, opcode=1, mask=b""):
+    """A whole frame of less than 126 bytes; of a client with a mask of zeros."""
+    return bytes([0x80 | opcode, len(text) | (0x80 if mask else 0)]) + mask + text
+
+
+async def open_session(g, path, script=None):
+    c = await Client.to(g.port)
+    fields = OPENING + ([("x-script", script)] if script else [])
+    await c.send(request("GET", path, fields=fields))
+    assert (await c.reply("GET")).status == 101
+    return c
+
+
+async def next_frame(c):
+    opcode, n = await c.exactly(2)
+    if n >= 126:
+        n = int.from_bytes(await c.exactly(2 if n == 126 else 8), "big")
+    return opcode & 15, await c.exactly(n)
+
+
+async def close_frame(c):
+    """Its code; what comes before it is passed over."""
+    while (got := await next_frame(c))[0] != 8:
+        pass
+    await c.send(frame(got[1], 8, bytes(4)))
+    assert await c.gone() == "closed"
+    return int.from_bytes(got[1][:2], "big")
+
+
+def session(upstream, before):
+    """An upstream's side of a session: sends something, and when told the rest; then it echoes the
+    close frame that comes and notes its code."""
+    opened, go, codes = asyncio.Event(), asyncio.Event(), []
+
+    async def play(conn, m):
+        key = m.get("sec-websocket-key").encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(key).digest()).decode()
+        await conn.send(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                        f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n".encode() + before)
+        opened.set()
+        await go.wait()
+        await conn.send(frame(b"0123456789")[len(before):])
+        opcode, n = await conn.exactly(2)
+        mask, payload = await conn.exactly(4), await conn.exactly(n & 127)
+        payload = bytes(a ^ mask[i % 4] for i, a in enumerate(payload))
+        codes.append((opcode & 15, int.from_bytes(payload[:2], "big")))
+        await conn.send(frame(payload, 8))
+        return False
+    return upstream.script(play), opened, go, codes
+
+
+def test_a_drain_closes_websockets_with_1001(run, start):
+    """Idle ones of every kind and on every thread: the drain does not wait for its time-out."""
+    g = start()  # with the demo as the provider
+
+    async def drain():
+        sessions = []
+        for _ in range(4):
+            waits = await open_session(g, "/v1/responses")
+            asked = await open_session(g, "/v1/responses")
+            await asked.send(frame(b'{"type":"response.create","model":"gpt-4o","input":"x"}', 1, bytes(4)))
+            while b'"response.completed"' not in (await next_frame(asked))[1]:
+                pass
+            talks = await open_session(g, "/v1/realtime?model=gpt-realtime")
+            assert b'"session.created"' in (await next_frame(talks))[1]
+            sessions += [waits, asked, talks]
+        g.signal(signal.SIGTERM)
+        return [await close_frame(c) for c in sessions]
+
+    assert run(drain()) == [1001] * 12
+    assert g.wait() == 0
+    assert "time-out is over" not in g.err.text()
+
+
+def test_a_drain_does_not_cut_a_frame(run, upstream, start):
+    g = start(providers_at(upstream.port))
+
+    async def drain():
+        script, opened, go, codes = session(upstream, frame(b"0123456789")[:5])
+        c = await open_session(g, "/v1/realtime?model=gpt-realtime", script)
+        await asyncio.wait_for(opened.wait(), 10)
+        assert await c.exactly(5) == frame(b"0123456789")[:5]
+        g.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(g.err.wait_for, '"draining')
+        go.set()
+        assert await c.exactly(7) == frame(b"0123456789")[5:]
+        assert await close_frame(c) == 1001
+        return codes
+
+    codes = run(drain())
+    assert g.wait() == 0
+    assert codes == [(8, 1001)]
 
 
 # --- under load ---

@@ -213,3 +213,17 @@ def test_many_at_once(make_gemini, run):
                                       for i in range(50)))
 
     assert [r.text for r in run(all_of_them())] == [f"You said: n{i}" for i in range(50)]
+
+
+# --- uploads ---
+
+@pytest.mark.parametrize("size", [0, 5, 9 << 20], ids=["empty", "one chunk", "two chunks"])
+@pytest.mark.parametrize("door,version", [("", "v1beta"), ("/gemini", "v1beta"), ("/gemini/v1beta", "")])
+def test_a_file_is_uploaded(make_gemini, demo, tmp_path, size, door, version):
+    """The SDK sends the bytes to the address of a reply, without a key."""
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"x" * size)
+    client = make_gemini(http_options={"base_url": demo.url + door, "api_version": version, "timeout": 20000})
+    made = client.files.upload(file=path)
+    assert made.name.startswith("files/")
+    assert client.files.get(name=made.name).name == made.name

@@ -6,13 +6,14 @@ gateway. Compared are the two requests as the upstream saw them, and the two rep
 
 import json
 import re
+import signal
 
 import pytest
 
 from dialects import (CHAT, CHAT_REPLY, CHAT_STREAM, CHAT_STREAM_USAGE, GEMINI, GEMINI_REPLY,
                       GEMINI_STREAM, MESSAGE_REPLY, MESSAGE_STREAM, MESSAGES, RESPONSE_STREAM,
                       RESPONSES, SHAPES, USAGE_CHUNK, VERSION, chunk, sse)
-from gateway import KEY, PROVIDER_KEYS, run_program
+from gateway import KEY, PROVIDER_KEYS, providers_at, run_program
 from wire import call, exchange, http_reply, request
 
 # The request's fields that differ between a call through the gateway and a direct one, and why.
@@ -127,8 +128,10 @@ BODIES = {
     "/v1beta/models/{model}:generateContent": b'{"contents" :[{"parts":[{"text":"x"}]}]}',
     "/v1beta/models/{model}:streamGenerateContent": b'{"contents" :[{"parts":[{"text":"x"}]}]}',
     "/v1beta/files": ("application/octet-stream", AUDIO),
+    "/upload/v1beta/files": ("application/octet-stream", AUDIO),
 }
 SOCKETS = {("GET", "/v1/responses"), ("GET", "/v1/realtime")}  # WebSockets have tests of their own
+OWN_TESTS = SOCKETS | {("POST", "/v1beta/upload/files"), ("PUT", "/v1beta/upload/files")}
 
 
 def rows():
@@ -136,7 +139,7 @@ def rows():
     for line in out.splitlines():
         dialect, path = line.split()[0], line.split()[-1]
         for method in re.findall(r"\b(?:GET|POST|PUT|PATCH|DELETE)\b", line):
-            if (method, path) not in SOCKETS:
+            if (method, path) not in OWN_TESTS:
                 yield dialect, method, path
 
 
@@ -277,7 +280,93 @@ def test_a_large_form_with_its_model_last_is_spooled(run, upstream, gateway):
     m = run(call(gateway.port, "/v1/audio/transcriptions", raw, name, type_=FORM))
     assert m.status == 200
     assert upstream.seen[name][0].body == raw
-    assert not [p for p in (gateway.folder / "data").iterdir() if p.suffix == ".spool"]
+    assert not [p for p in (gateway.folder / "data").iterdir() if "spool" in p.name]
+
+
+# --- resumable uploads ---
+
+START = [("x-goog-upload-protocol", "resumable"), ("x-goog-upload-command", "start"),
+         ("x-goog-upload-header-content-type", "text/plain")]
+UPLOAD_URL = "/upload/v1beta/files?upload_id=secret-of-google&upload_protocol=resumable&key=theirs"
+
+
+def begin_upload(run, upstream, gateway, path="/upload/v1beta/files", fields=(), url="https://google.test" + UPLOAD_URL):
+    script = upstream.answer(http_reply(200, b"", [
+        ("X-Goog-Upload-URL", url), ("X-Goog-Upload-Control-URL", url), ("X-Goog-Upload-Status", "active")]))
+    m = run(call(gateway.port, path, {"file": {}}, script, START + list(fields)))
+    assert m.status == 200 and m.get("x-goog-upload-status") == "active"
+    assert b"google" not in m.get("x-goog-upload-url", "").encode()
+    assert not m.get("x-goog-upload-control-url")
+    return upstream.seen[script][0], m.get("x-goog-upload-url")
+
+
+def chunk_of(run, upstream, gateway, target, status="active", key=None, **how):
+    script = upstream.answer(http_reply(200, b'{"file":{}}', [("x-goog-upload-status", status)]))
+    m = run(call(gateway.port, target, b"abc", script, [("x-goog-upload-command", "upload")], key=key,
+                 type_="text/plain", **how))
+    return m, next(iter(upstream.seen[script]), None)
+
+
+@pytest.mark.parametrize("asked,want", [
+    ("/v1beta/upload/files", "/upload/v1beta/files"), ("/gemini/v1/upload/files", "/upload/v1/files"),
+    ("/gemini/upload/files", "/upload/v1beta/files"), ("/upload/v1alpha/files", "/upload/v1alpha/files")])
+def test_versions_of_uploads(run, upstream, gateway, asked, want):
+    """With a base URL that ends in the version, SDKs put their path behind it."""
+    seen, url = begin_upload(run, upstream, gateway, asked)
+    assert seen.target == want and f"127.0.0.1{asked}?" in url
+    assert chunk_of(run, upstream, gateway, url[url.index("/", 8):])[1].target == UPLOAD_URL
+
+
+@pytest.mark.parametrize("door", ["", "/gemini"])
+def test_an_upload_goes_on_through_the_gateway(run, upstream, gateway, door):
+    seen, url = begin_upload(run, upstream, gateway, door + "/upload/v1beta/files?key=x")
+    assert seen.target == "/upload/v1beta/files" and seen.get("x-goog-upload-command") == "start"
+    own, target = url[:url.index("/", 8)], url[url.index("/", 8):]
+    assert own == "http://127.0.0.1" and target.startswith(door + "/upload/v1beta/files?")
+    for status in ("active", "final"):
+        m, seen = chunk_of(run, upstream, gateway, target, status)
+        assert m.status == 200 and m.get("x-goog-upload-status") == status
+        assert (seen.target, seen.body) == (UPLOAD_URL, b"abc")
+        assert seen.get("x-goog-api-key") == PROVIDER_KEYS["GEMINI"]
+    m, seen = chunk_of(run, upstream, gateway, target)
+    assert m.status == 404 and m.json()["error"]["status"] == "NOT_FOUND" and not seen
+
+
+def test_an_upload_needs_its_session_or_a_key(run, upstream, gateway):
+    _, url = begin_upload(run, upstream, gateway)
+    target = url[url.index("/", 8):]
+    for other, status in ((target[:-1] + ("0" if target[-1] != "0" else "1"), 404), (target[:-1], 404),
+                          ("/upload/v1beta/files?upload_id=x", 401),
+                          (target.replace("/upload/v1beta/files", "/v1beta/files"), 401)):
+        m, seen = chunk_of(run, upstream, gateway, other)
+        assert m.status == status and not seen, other
+    m, seen = chunk_of(run, upstream, gateway, target, key="sk-sf-another-key")
+    assert m.status == 400 and not seen  # two different ones
+    assert chunk_of(run, upstream, gateway, target, key=KEY)[0].status == 200
+
+
+def test_a_revoked_keys_upload_ends(run, upstream, start, tmp_path):
+    config = tmp_path / "smartflow.yaml"
+    config.write_text("virtual_keys:\n  - name: a\n    key: sk-sf-" + "a1" * 24 + "\n")
+    g = start(providers_at(upstream.port), config=config)
+    script = upstream.answer(http_reply(200, b"", [("x-goog-upload-url", "https://g.test" + UPLOAD_URL)]))
+    m = run(call(g.port, "/upload/v1beta/files", {}, script, START, key="sk-sf-" + "a1" * 24))
+    url = m.get("x-goog-upload-url")
+    before = len(g.err.text())
+    config.write_text("virtual_keys: []\n")
+    g.signal(signal.SIGHUP)
+    assert g.err.wait_for('"configuration reloaded', 20, before)
+    m, seen = chunk_of(run, upstream, g, url[url.index("/", 8):])
+    assert m.status == 401 and not seen
+
+
+@pytest.mark.parametrize("url", ["", "/upload/v1beta/files", "https://google.test", "https://g.test/a#b",
+                                 "https://g.test/../x?y"])
+def test_an_address_that_cannot_be_used(run, upstream, gateway, url):
+    _, got = begin_upload(run, upstream, gateway, url=url)
+    if got:
+        m, seen = chunk_of(run, upstream, gateway, got[got.index("/", 8):])
+        assert m.status == 400 and not seen
 
 
 # --- streams ---

@@ -11,7 +11,8 @@ import json
 
 import pytest
 
-from dialects import CHAT, CHAT_REPLY, CHAT_STREAM, CHAT_STREAM_USAGE, SHAPES, is_error, sse
+from dialects import CHAT, CHAT_REPLY, CHAT_STREAM, CHAT_STREAM_USAGE, GEMINI, SHAPES, is_error, sse
+from gateway import providers_at
 from wire import Client, Ended, call, chunked, http_reply, many, request
 
 NAMES = list(SHAPES)
@@ -340,6 +341,49 @@ def test_our_refused_credential_is_502(run, upstream, gateway, name):
     if shape.dialect == "openai":
         assert m.json()["error"]["code"] == "provider_auth_failed"
     assert m.get("x-should-retry") == "false"
+
+
+BAD_KEY = {"error": {"code": 400, "status": "INVALID_ARGUMENT",
+                     "message": "API key not valid. Please pass a valid API key: AIza-secret", "details": [
+                         {"@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                          "reason": "API_KEY_INVALID", "domain": "googleapis.com"}]}}
+GEMINI_CALL = ("/v1beta/models/gemini-2.5-flash:generateContent", GEMINI)
+
+
+@pytest.mark.parametrize("path,body,dialect", [
+    (*GEMINI_CALL, "gemini"),
+    ("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", GEMINI, "gemini"),
+    ("/v1/chat/completions", CHAT | {"model": "gemini/gemini-2.5-flash"}, "openai"),
+    ("/v1beta/cachedContents", {}, "gemini")])
+@pytest.mark.parametrize("form", ["length", "chunked", "list", "gzip"])
+def test_geminis_way_to_refuse_a_key_is_502(run, upstream, gateway, path, body, dialect, form):
+    text = json.dumps([BAD_KEY] if form == "list" else BAD_KEY, indent=2).encode()
+    fields = [("content-encoding", "gzip")] if form == "gzip" else []
+    script = upstream.answer(http_reply(400, gzip.compress(text) if fields else text, fields,
+                                        framing="chunked" if form == "chunked" else "length"))
+    m = run(call(gateway.port, path, body, script))
+    assert m.status == 502 and is_error(dialect, m.json()), m
+    assert b"GEMINI_API_KEY" in m.body and b"AIza" not in m.body
+    assert m.get("x-should-retry") == "false"
+    if dialect == "openai":
+        assert m.json()["error"]["code"] == "provider_auth_failed"
+
+
+@pytest.mark.parametrize("status,body", [
+    (400, {"error": {"message": "API_KEY_INVALID", "details": [{"reason": "OTHER"}, 1]}}),
+    (400, {"error": {"message": "x", "details": {"reason": "API_KEY_INVALID"}}}), (400, []),
+    (400, {"error": "API_KEY_INVALID"}), (403, BAD_KEY)])
+def test_other_errors_of_gemini_pass(run, upstream, gateway, status, body):
+    text = json.dumps(body).encode()
+    m = run(call(gateway.port, *GEMINI_CALL, upstream.answer(http_reply(status, text))))
+    assert (m.status, m.body) == (status, text)
+
+
+def test_a_callers_own_key_that_gemini_refuses_is_the_callers_fault(run, upstream, start):
+    g = start(providers_at(upstream.port) | {"SMARTFLOW_PASSTHROUGH_KEYS": "true"})
+    m = run(call(g.port, *GEMINI_CALL, upstream.answer(http_reply(400, json.dumps(BAD_KEY).encode())),
+                 [("x-goog-api-key", "AIza-callers-own")], key=None))
+    assert m.status == 400 and m.json() == BAD_KEY
 
 
 @pytest.mark.parametrize("name", NAMES)
