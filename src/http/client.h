@@ -77,6 +77,13 @@ int http_call_readv(struct http_call *c, struct iovec *iov, int max);
  * told; and reading without suspending, where -EAGAIN means that more has to come for a piece. */
 void http_call_wait(struct http_call *c);
 int http_call_try_readv(struct http_call *c, struct iovec *iov, int max);
+/* The upstream is ahead: the last receive brought as much as there was room for. */
+bool http_call_brimful(const struct http_call *c);
+/* From now on at most 4 KiB at once instead of 16, as the reader has to hold them for long. */
+void http_call_small_reads(struct http_call *c, bool small);
+/* Before a wait for somebody else: gives back the memory of what was received. False when some of
+ * it is still to be read. No views may be held. */
+bool http_call_drop_used(struct http_call *c);
 /* True when what was read so far is the whole body: the last piece can go out with the end. */
 bool http_call_ended(const struct http_call *c);
 /* All of the rest; at most max bytes, else -EMSGSIZE. Memory lives until http_call_end(). */

@@ -49,6 +49,8 @@ struct http_call {
     bool got_bytes; /* of the reply */
     bool head_done;
     uint8_t interim;   /* 1xx heads so far */
+    bool brimful;      /* the last receive filled its block */
+    bool small_reads;  /* of body */
     unsigned receives; /* of data, to give way now and then */
     int error;         /* sticky, of reading */
     struct http_input in;

@@ -14,7 +14,7 @@
 static int take_block(struct http_call *c)
 {
     if (c->in.block.p == NULL)
-        return block_take(&c->in.block, BLOCK_LARGE);
+        return block_take(&c->in.block, c->small_reads ? BLOCK_SMALL : BLOCK_LARGE);
     if (c->in.end < c->in.block.cap)
         return 0;
     return input_grow(&c->in, LIMIT_HEAD_BYTES); /* only while a head is incomplete */
@@ -31,6 +31,7 @@ static ssize_t receive_now(struct http_call *c)
         if (!c->got_bytes)
             c->info.first_byte_at = loop_now();
         c->got_bytes = true;
+        c->brimful = c->in.end == c->in.block.cap;
     } else {
         input_drop_used(&c->in);
     }
@@ -283,6 +284,25 @@ void http_call_wait(struct http_call *c)
 {
     if (c->error == 0 && c->head_done && !c->body.done && input_unread(&c->in) == 0)
         (void)refill(c, true); /* a failure stays in c->error, for the next read */
+}
+
+bool http_call_brimful(const struct http_call *c)
+{
+    return c->brimful;
+}
+
+void http_call_small_reads(struct http_call *c, bool small)
+{
+    c->small_reads = small;
+}
+
+/* A body that is over may lie in one block with its head. */
+bool http_call_drop_used(struct http_call *c)
+{
+    if (c->body.done || input_unread(&c->in) > 0)
+        return false;
+    input_drop(&c->in);
+    return true;
 }
 
 bool http_call_ended(const struct http_call *c)

@@ -424,6 +424,55 @@ static void waiting_stream(void)
     upstream_stop(&u);
 }
 
+static void serve_much(struct raw *r, unsigned number)
+{
+    static char block[64 * KIB];
+    (void)read_request(r);
+    (void)raw_sendz(r, "HTTP/1.1 200 OK\r\ncontent-length: 65537\r\n\r\n");
+    (void)raw_send(r, str_at(block, sizeof(block)));
+    WAIT_FOR(stream_go);
+    (void)raw_sendz(r, "z");
+}
+
+/* How much one receive brings, and that its memory goes back while the reader waits for others. */
+static void small_reads(void)
+{
+    struct upstream u;
+    upstream_start(&u, serve_much);
+    stream_go = false;
+    struct http_origin o = origin_of(u.port);
+    struct http_client_request rq = get_request();
+    struct http_call *c;
+    const struct http_head *h;
+    struct str piece;
+    CHECK_EQ(http_call_start(&o, &rq, &patient, &c, &err, errbuf), 0);
+    CHECK_EQ(http_call_head(c, &h, &err), 0);
+    size_t most = 0, n = 0, base = http_blocks_held();
+    while (most < BLOCK_LARGE && n < 48 * KIB && http_call_read(c, &piece) > 0) {
+        most = MAX(most, piece.n);
+        n += piece.n;
+    }
+    CHECK_EQ(most, BLOCK_LARGE);
+    CHECK(http_call_brimful(c));
+    http_call_small_reads(c, true);
+    most = 0;
+    while (n < 64 * KIB && http_call_read(c, &piece) > 0) {
+        most = MAX(most, piece.n);
+        n += piece.n;
+    }
+    CHECK_EQ(most, BLOCK_SMALL);
+    CHECK(http_call_drop_used(c));
+    CHECK(http_blocks_held() <= base);
+    stream_go = true;
+    CHECK_EQ(http_call_read(c, &piece), 1);
+    CHECK(!http_call_brimful(c));
+    CHECK(!http_call_drop_used(c)); /* the body is over */
+    CHECK_EQ(http_call_read(c, &piece), 0);
+    http_call_end(c);
+    upstream_stop(&u);
+    CHECK_EQ(http_blocks_held(), 0);
+}
+
 /* The client goes away in the middle: the relay is cancelled, and the upstream sees the end. */
 static void client_gone(void)
 {
@@ -461,6 +510,7 @@ IN_LOOP(idle_maximum)
 IN_LOOP(gives_way)
 IN_LOOP(upgrade)
 IN_LOOP(waiting_stream)
+IN_LOOP(small_reads)
 IN_LOOP(client_gone)
 
 int main(void)
@@ -475,6 +525,7 @@ int main(void)
     TAP_RUN(test_gives_way);
     TAP_RUN(test_upgrade);
     TAP_RUN(test_waiting_stream);
+    TAP_RUN(test_small_reads);
     TAP_RUN(test_client_gone);
     return tap_done();
 }

@@ -56,7 +56,7 @@ struct http_request {
     uint64_t body_received; /* bytes of body taken so far */
     /* reply, as sent so far (for the access log) */
     int reply_status;
-    uint64_t reply_bytes;   /* body bytes handed to the kernel */
+    uint64_t reply_bytes;   /* body bytes handed to the kernel, or kept for it */
     struct http_conn *conn; /* internal */
     void *user;             /* of the handler */
 };
@@ -117,7 +117,13 @@ int http_reply(struct http_request *rq, int status, struct str fields, struct st
 int http_reply_begin(struct http_request *rq, int status, struct str fields, uint64_t length);
 int http_reply_write(struct http_request *rq, struct str bytes);
 int http_reply_writev(struct http_request *rq, const struct iovec *iov, int n); /* n <= 64 */
-int http_reply_flush(struct http_request *rq);
+/* Does the same without waiting for the client, as a rule: what it does not take at once is copied,
+ * so that the caller's memory is free again, and 1 returned. http_reply_flush() then waits until it
+ * is taken. More than 64 KiB are not kept: a further write waits. */
+int http_reply_put(struct http_request *rq, const struct iovec *iov, int n);
+int http_reply_flush(struct http_request *rq); /* sends a held head, and what was kept */
+/* Whether the kernel holds much back for this client already. A system call; not suspending. */
+bool http_reply_is_behind(const struct http_request *rq);
 /* trailers: field lines, or empty. -EMSGSIZE when fewer bytes than declared were written (the
  * connection is then closed, so that the client notices). */
 int http_reply_end(struct http_request *rq, struct str trailers);

@@ -103,7 +103,7 @@ void conn_refuse(struct http_conn *c, int status, const char *why)
         snprintf(framing, sizeof(framing), "content-length: %zu\r\nconnection: close\r\n", body.n);
     ssize_t sent = -ENOMEM;
     if (reply_head_text(c, status, refusal_fields(status), str_at(framing, (size_t)n)) == 0) {
-        struct iovec iov[2] = {{c->out.p, c->reply.head_n}, {body.p, body.n}};
+        struct iovec iov[2] = {{c->out.p, c->reply.unsent}, {body.p, body.n}};
         sent = stream_try_writev(&c->stream, iov, 2);
     }
     buf_free(&body);

@@ -10,8 +10,9 @@
  *
  * Blocks: `in` receives. While head.p is NULL and head_in_in is set, the request's head (and
  * perhaps its body) lies in `in`; when more body must be read, that block moves to `head` and stays
- * there untouched until the handler returns. `out` holds a reply head not yet sent, `held` the body
- * that http_body_all() gathered, `fields` the parsed fields when the head's block had no room for
+ * there untouched until the handler returns. `out` holds what of the reply is not sent yet: a head
+ * without its body's first bytes, or what a client did not take. `held` is the body that
+ * http_body_all() gathered, `fields` the parsed fields when the head's block had no room for
  * them.
  */
 #ifndef SF_HTTP_SERVER_INT_H
@@ -33,7 +34,8 @@ struct http_reply {
     bool chunked, bodyless; /* bodyless: HEAD, 204, 304: what is written is dropped */
     bool to_eof;            /* unknown length to an HTTP/1.0 client */
     uint64_t left;          /* of a declared length */
-    size_t head_n;          /* bytes of head in `out` not yet sent; 0 = sent */
+    bool kept;              /* `out` holds what the client did not take, not just a head */
+    size_t unsent;          /* bytes in `out`, to go before all others */
 };
 
 struct http_conn {

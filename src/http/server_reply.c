@@ -7,13 +7,18 @@
  * time-out per progress: that is the back-pressure a relay passes on to its upstream. After a
  * failed write the connection is only good for a reset. The lists of what is written lie in memory
  * of the thread; only a write that has to wait takes its own copy, so that stacks stay small.
+ *
+ * http_reply_put() does not wait: it keeps the rest in `out`, where a held head lies otherwise.
+ * What `out` holds goes before everything else.
  */
 #include "http/server_int.h"
 #include "http/thread.h"
 #include "runtime/loop.h"
 #include <errno.h>
 
-#define REPLY_IOV 64
+#define REPLY_IOV  64
+#define KEEP_BYTES (64 * KIB) /* of a reply that its client does not take */
+#define MUCH_BYTES (16 * KIB) /* to be held back by the kernel */
 
 static void iov_advance(struct iovec **iov, int *n, size_t done)
 {
@@ -63,11 +68,13 @@ static int send_now(struct http_conn *c, struct iovec **iov, int *n)
 __attribute__((noinline)) static int send_waiting(struct http_conn *c, struct iovec *iov, int n)
 {
     _cleanup_(block_give) struct block own = {0};
-    int r = block_take(&own, (size_t)n * sizeof(*iov));
+    struct iovec one = *iov;
+    int r = n > 1 ? block_take(&own, (size_t)n * sizeof(*iov)) : 0;
     if (r < 0)
         return r;
-    memcpy(own.p, iov, (size_t)n * sizeof(*iov));
-    iov = (struct iovec *)(void *)own.p;
+    if (n > 1)
+        memcpy(own.p, iov, (size_t)n * sizeof(*iov));
+    iov = n > 1 ? (struct iovec *)(void *)own.p : &one;
     do
         r = wait_writable(c);
     while (r == 0 && (r = send_now(c, &iov, &n)) == -EAGAIN);
@@ -122,7 +129,7 @@ int reply_head_text(struct http_conn *c, int status, struct str fields, struct s
     at = put(at, fields);
     at = put(at, framing);
     at = put(at, STR("\r\n"));
-    c->reply.head_n = (size_t)(at - c->out.p);
+    c->reply.unsent = (size_t)(at - c->out.p);
     return 0;
 }
 
@@ -198,14 +205,10 @@ static int add(struct iovec *out, int n, struct str s)
     return n;
 }
 
-static int add_head(struct http_conn *c, struct iovec *out)
+static void out_sent(struct http_conn *c)
 {
-    return add(out, 0, str_at(c->out.p, c->reply.head_n));
-}
-
-static void head_sent(struct http_conn *c)
-{
-    c->reply.head_n = 0;
+    c->reply.unsent = 0;
+    c->reply.kept = false;
     block_give(&c->out);
 }
 
@@ -222,26 +225,36 @@ static struct str size_line(size_t n, char out[static 24])
     return str_at(at, (size_t)(end - at));
 }
 
-/* Sends what there is: the held head, data in its framing, and the bytes of the end. */
-static int send_parts(
-    struct http_conn *c, const struct iovec *iov, int n, size_t bytes, struct str end)
+/* What is to be sent: what `out` holds, data in its framing, and the bytes of the end. The list is
+ * the thread's and good until the caller suspends. */
+static int list_parts(struct http_conn *c, const struct iovec *iov, int n, struct str end,
+    char line[static 24], struct iovec **ret)
 {
-    static _Thread_local struct iovec out[REPLY_IOV + 4]; /* free again before a write waits */
-    char line[24];
+    static _Thread_local struct iovec out[REPLY_IOV + 4];
+    size_t bytes = iov_sum(iov, n);
     bool framed = c->reply.chunked && bytes > 0;
-    int k = add_head(c, out);
+    int k = add(out, 0, str_at(c->out.p, c->reply.unsent));
     if (framed)
         k = add(out, k, size_line(bytes, line));
-    for (int i = 0; bytes > 0 && i < n; i++)
+    for (int i = 0; i < n; i++)
         k = add(out, k, str_at(iov[i].iov_base, iov[i].iov_len));
     if (framed)
         k = add(out, k, STR("\r\n"));
-    k = add(out, k, end);
-    int r = conn_send(c, out, k);
+    *ret = out;
+    return add(out, k, end);
+}
+
+/* n may be 0: sends what there is. */
+static int send_parts(struct http_conn *c, const struct iovec *iov, int n, struct str end)
+{
+    char line[24];
+    struct iovec *parts;
+    int k = list_parts(c, iov, n, end, line, &parts);
+    int r = conn_send(c, parts, k);
     if (r < 0)
         return r;
-    head_sent(c);
-    c->rq.reply_bytes += bytes;
+    out_sent(c);
+    c->rq.reply_bytes += iov_sum(iov, n);
     return 0;
 }
 
@@ -268,7 +281,47 @@ int http_reply_writev(struct http_request *rq, const struct iovec *iov, int n)
     ssize_t bytes = admit(c, iov, n);
     if (bytes <= 0)
         return (int)bytes;
-    return send_parts(c, iov, n, (size_t)bytes, STR_NONE);
+    return send_parts(c, iov, n, STR_NONE);
+}
+
+/* Copies what is unsent, which may lie in `out` in part, to a block of its own size: whole pages of
+ * a block that nothing was written to take no memory. 1 or -ENOMEM. */
+static int keep(struct http_conn *c, const struct iovec *iov, int n)
+{
+    struct block b = {0};
+    if (block_take(&b, iov_sum(iov, n)) < 0)
+        return -ENOMEM;
+    char *at = b.p;
+    for (int i = 0; i < n; i++)
+        at = put(at, str_at(iov[i].iov_base, iov[i].iov_len));
+    block_give(&c->out);
+    c->out = b;
+    c->reply.unsent = (size_t)(at - b.p);
+    c->reply.kept = true;
+    return 1;
+}
+
+int http_reply_put(struct http_request *rq, const struct iovec *iov, int n)
+{
+    struct http_conn *c = rq->conn;
+    ssize_t bytes = admit(c, iov, n);
+    if (bytes <= 0)
+        return (int)bytes;
+    if (c->reply.kept && c->reply.unsent + (size_t)bytes > KEEP_BYTES)
+        return send_parts(c, iov, n, STR_NONE);
+    char line[24];
+    struct iovec *parts;
+    int k = list_parts(c, iov, n, STR_NONE, line, &parts);
+    int r = c->reply.kept ? -EAGAIN : send_now(c, &parts, &k);
+    if (r == 0)
+        out_sent(c);
+    else
+        r = r == -EAGAIN ? keep(c, parts, k) : r;
+    if (r < 0)
+        reply_reset(c);
+    else
+        rq->reply_bytes += (size_t)bytes;
+    return r;
 }
 
 int http_reply_write(struct http_request *rq, struct str bytes)
@@ -282,7 +335,12 @@ int http_reply_flush(struct http_request *rq)
     struct http_conn *c = rq->conn;
     if (!c->reply.begun)
         return -EINVAL;
-    return c->reply.head_n > 0 ? send_parts(c, NULL, 0, 0, STR_NONE) : 0;
+    return c->reply.unsent > 0 ? send_parts(c, NULL, 0, STR_NONE) : 0;
+}
+
+bool http_reply_is_behind(const struct http_request *rq)
+{
+    return stream_unsent(&rq->conn->stream) >= MUCH_BYTES;
 }
 
 /* The last chunk with its trailers; in a block only when there are some. */
@@ -317,7 +375,7 @@ int http_reply_end_with(
     struct str end = STR_NONE;
     int r = reply->chunked && !reply->bodyless ? chunk_end(trailers, &b, &end) : 0;
     if (r == 0)
-        r = send_parts(c, iov, n, (size_t)bytes, end);
+        r = send_parts(c, iov, bytes > 0 ? n : 0, end);
     if (r == 0)
         reply->ended = true;
     else

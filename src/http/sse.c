@@ -10,7 +10,8 @@
  *   - otherwise the next byte is awaited, as in a CRLF stream the LF is on its way.
  * Either way the cut depends on the stream's bytes alone, not on its pieces.
  *
- * A parser between events holds no memory worth mentioning: a large buffer is freed after use.
+ * A parser between events holds no memory worth mentioning: a large buffer is freed after use, and
+ * what is left of the one for cut events by sse_trim(), which leaves it be where the next is begun.
  */
 #include "http/sse.h"
 #include "base/limits.h"
@@ -28,7 +29,8 @@ enum {
 
 #define BOM         "\xef\xbb\xbf"
 #define SCAN_BLOCK  1024 /* bounds the look for an LF where a CR is nearer */
-#define KEEP_BUFFER (2 * KIB)
+#define KEEP_HELD   (16 * KIB)
+#define KEEP_JOINED (2 * KIB)
 
 void sse_init(struct sse *s, size_t max_event)
 {
@@ -159,7 +161,7 @@ static int read_event(struct sse *s, struct str raw, struct sse_event *e)
 {
     int r = 0;
     *e = (struct sse_event){.raw = raw};
-    if (s->joined.cap > KEEP_BUFFER)
+    if (s->joined.cap > KEEP_JOINED)
         buf_free(&s->joined);
     buf_clear(&s->joined);
     for (size_t at = s->started ? 0 : mark_of(raw); at < raw.n && r >= 0;) {
@@ -190,7 +192,7 @@ static bool plain_event(struct sse *s, struct str *in, struct sse_event *ret)
 static void drop_held(struct sse *s)
 {
     s->drop_held = false;
-    if (s->held.cap > KEEP_BUFFER)
+    if (s->held.cap > KEEP_HELD)
         buf_free(&s->held);
     buf_clear(&s->held);
 }
@@ -228,6 +230,14 @@ int sse_next(struct sse *s, struct str *in, struct sse_event *ret)
     if (s->held.n == 0 && plain_event(s, in, ret))
         return 1;
     return next_event(s, in, ret);
+}
+
+void sse_trim(struct sse *s)
+{
+    if (s->drop_held)
+        drop_held(s);
+    if (s->held.n == 0)
+        buf_free(&s->held);
 }
 
 struct str sse_rest(const struct sse *s)

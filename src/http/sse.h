@@ -33,6 +33,8 @@ void sse_free(struct sse *s);
 /* Takes the next complete event from *in (which moves on): 1 an event; 0 *in is used up;
  * -EMSGSIZE an event is longer than max_event; -ENOMEM. Views are valid until the next call. */
 int sse_next(struct sse *s, struct str *in, struct sse_event *ret);
+/* Before a wait: gives memory back that holds nothing. Views end. */
+void sse_trim(struct sse *s);
 /* Bytes of an unfinished event, to be passed on when the stream ends. */
 struct str sse_rest(const struct sse *s);
 

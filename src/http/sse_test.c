@@ -306,6 +306,14 @@ static void test_memory_goes_back(void)
     CHECK_EQ(sse_next(&s, &second, &e), 1);
     CHECK_STR(e.data, STR("z"));
     CHECK(s.held.p == NULL);
+    first = STR("data: a"), second = STR("b\n\n");
+    CHECK_EQ(sse_next(&s, &first, &e), 0);
+    sse_trim(&s); /* an event that was begun stays */
+    CHECK_STR(sse_rest(&s), STR("data: a"));
+    CHECK_EQ(sse_next(&s, &second, &e), 1);
+    CHECK_STR(e.data, STR("ab"));
+    sse_trim(&s);
+    CHECK(s.held.p == NULL);
     sse_free(&s);
 }
 

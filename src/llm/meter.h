@@ -47,7 +47,7 @@ void meter_pieces_end(struct meter *m);
 #define METER_TEXT_MAX   ((size_t)256 << 10)
 #define METER_TEXT_DUE   ((size_t)3 << 10)
 #define METER_TEXT_LARGE ((size_t)8 << 10) /* the same where a report is to come */
-#define METER_TEXT_KEPT  ((size_t)4 << 10) /* memory that a silent stream may hold for it */
+#define METER_TEXT_KEPT  ((size_t)1 << 10) /* more memory than this is given back when it is counted */
 static inline bool meter_text_is_due(const struct meter *m)
 {
     return m->text.n >= m->text_due;

@@ -166,6 +166,6 @@ void meter_text_counted(struct meter *m, size_t bytes, uint64_t tokens)
         m->text_due = SIZE_MAX;
         m->text_max = 0;
     }
-    if (m->text.cap > METER_TEXT_KEPT && m->text.n <= METER_TEXT_KEPT)
+    if (m->text.cap > METER_TEXT_KEPT && m->text.n < m->text.cap / 2)
         shrink(&m->text);
 }

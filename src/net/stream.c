@@ -17,8 +17,10 @@
 #include "net/tls_int.h"
 #include "runtime/co.h"
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -200,6 +202,12 @@ int stream_wait_readable(struct stream *s, int64_t deadline)
             return r;
     }
     return 0;
+}
+
+size_t stream_unsent(const struct stream *s)
+{
+    int n = 0;
+    return ioctl(s->io.fd, SIOCOUTQNSD, &n) == 0 && n > 0 ? (size_t)n : 0;
 }
 
 bool stream_is_quiet(struct stream *s)

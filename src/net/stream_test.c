@@ -236,6 +236,26 @@ IN_LOOP(test_big_writev_slow_reader)
     CHECK_EQ(w.result, 0);
 }
 
+IN_LOOP(test_unsent)
+{
+    STREAM a, b;
+    char piece[4096] = {0}, got[4096];
+    struct iovec one;
+    size_t written = 0, read = 0;
+    stream_pair(&a, &b);
+    CHECK_EQ(stream_write(&a, STR("hi"), far()), 0);
+    CHECK_EQ(read_all(&b, got, 2), 2);
+    CHECK_EQ(stream_unsent(&a), 0);
+    do
+        one = (struct iovec){piece, sizeof(piece)};
+    while (stream_try_writev(&a, &one, 1) > 0 && ++written);
+    CHECK(stream_unsent(&a) > 0); /* b's window is full */
+    CHECK(stream_unsent(&a) < written * sizeof(piece));
+    while (stream_unsent(&a) > 0 && stream_read(&b, got, sizeof(got), far()) > 0)
+        read++;
+    CHECK(read > 0);
+}
+
 IN_LOOP(test_write_timeout)
 {
     STREAM a, b;
@@ -265,6 +285,7 @@ int main(void)
     TAP_RUN(test_open_bad_fd);
     TAP_RUN(test_quiet);
     TAP_RUN(test_big_writev_slow_reader);
+    TAP_RUN(test_unsent);
     TAP_RUN(test_write_timeout);
     free(big);
     return tap_done();
