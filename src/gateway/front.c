@@ -1,6 +1,10 @@
 /*
  * The front of the proxy port: what happens to a request before and after the pipeline. Health,
  * metrics and admin paths are answered here; everything else must be a row of the endpoint table.
+ *
+ * The frame of gateway_handle() is there as long as the call is, and most of it is the exchange.
+ * What has much on its stack and does not call the pipeline is kept out of that frame by not being
+ * inlined: an open stream must get by with one page.
  */
 #include "admin/admin.h"
 #include "gateway/gateway_int.h"
@@ -34,7 +38,7 @@ static void reply_options(struct exchange *x)
 
 /* --- paths that do not exist --- */
 
-static int no_such_route(struct exchange *x)
+__attribute__((noinline)) static int no_such_route(struct exchange *x)
 {
     struct str path = x->rq->head.path, near = endpoint_nearest(path);
 
@@ -91,7 +95,7 @@ static void run(struct exchange *x)
     co_unmask_cancel();
 }
 
-static void refuse_overload(struct http_request *rq)
+__attribute__((noinline)) static void refuse_overload(struct http_request *rq)
 {
     struct endpoint_match m;
     struct error e = {.status = 503,

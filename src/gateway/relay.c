@@ -3,6 +3,9 @@
  *   small and not streamed: held whole, metered, answered in one write with its cost in the head;
  *   large or of another kind: passed on piece by piece, its tail kept for usage;
  *   a stream of events: relay_stream.c.
+ *
+ * The first two are not inlined, as a stream that waits should not have their variables on its
+ * stack.
  */
 #include "gateway/gateway_int.h"
 #include "http/inflate.h"
@@ -111,7 +114,8 @@ static int meter_whole(struct exchange *x, const struct http_head *h, struct str
 
 /* --- held replies --- */
 
-static int relay_held(struct exchange *x, struct http_call *c, const struct http_head *h)
+__attribute__((noinline)) static int relay_held(
+    struct exchange *x, struct http_call *c, const struct http_head *h)
 {
     _cleanup_(buf_free) struct buf changed = {0};
     struct str body;
@@ -135,7 +139,8 @@ static int relay_held(struct exchange *x, struct http_call *c, const struct http
 
 /* --- replies that are passed on in pieces --- */
 
-static int relay_pieces(struct exchange *x, struct http_call *c, const struct http_head *h)
+__attribute__((noinline)) static int relay_pieces(
+    struct exchange *x, struct http_call *c, const struct http_head *h)
 {
     uint64_t length = h->framing == HTTP_BODY_LENGTH ? h->content_length
                       : h->framing == HTTP_BODY_NONE ? 0

@@ -5,10 +5,13 @@
  * the chunk that carries only usage, and "usage":null in the others.
  *
  * What has to be written is gathered as an iovec over the upstream's buffer: bytes that stay as
- * they are are never copied, and all that one read brought becomes one write.
+ * they are are not copied unless the client is slow to take them, and all that one read brought
+ * becomes one write.
  *
- * The wait for the next bytes happens at small stack depth, with the request's head and body given
- * back and the reply's text counted down to a few KiB: an open stream that is silent costs little.
+ * The waits, for the next bytes and for a client that does not read, happen at small stack depth,
+ * with the request's head and body given back and the reply's text counted down to a few KiB: an
+ * open stream that is silent costs little. For a client that does not read, what is unsent of the
+ * last read is kept, and nothing else; and reads are small once the kernel holds much back for it.
  */
 #include "gateway/gateway_int.h"
 #include "http/inflate.h"
@@ -29,6 +32,7 @@ struct relay {
     bool strip;                /* take the traces of the injected option out */
     bool eof_framed;           /* only the end marker tells a whole stream from a cut one */
     bool failed;               /* the client is gone */
+    bool kept;                 /* it has not taken all: wait for it before reading on */
     bool remembered;           /* the reply's ids */
 };
 
@@ -49,11 +53,14 @@ static struct iovec *out_room(void)
 
 static void out_flush(struct relay *r, struct out *o)
 {
-    int n = o->n;
+    int n = o->n, e;
 
     o->n = 0;
-    if (n && !r->failed && http_reply_writev(r->x->rq, o->iov, n) < 0)
-        r->failed = true;
+    if (!n || r->failed)
+        return;
+    e = http_reply_put(r->x->rq, o->iov, n);
+    r->failed = e < 0;
+    r->kept = e > 0;
 }
 
 /* Adds bytes, joining them to the last piece where they follow it in memory. */
@@ -251,6 +258,22 @@ __attribute__((noinline)) static int step(struct relay *r, struct http_call *c)
     return e < 0 ? e : r->failed ? -EPIPE : 1;
 }
 
+/* Where the upstream is faster than the client, what is read next will have to be kept. */
+static void adapt(struct relay *r, struct http_call *c)
+{
+    if (http_call_brimful(c))
+        http_call_small_reads(c, http_reply_is_behind(r->x->rq));
+}
+
+/* For a client that has not taken all, before more is read. */
+static int await_client(struct relay *r, struct http_call *c)
+{
+    if (!r->kept || !http_call_drop_used(c))
+        return 0;
+    r->kept = false;
+    return http_reply_flush(r->x->rq);
+}
+
 static int pass_on(struct relay *r, struct http_call *c)
 {
     for (;;) {
@@ -260,6 +283,10 @@ static int pass_on(struct relay *r, struct http_call *c)
             return e;
         if (meter_text_is_due(&r->x->meter))
             gw_count_begun(r->x);
+        sse_trim(&r->sse);
+        adapt(r, c);
+        if (await_client(r, c) < 0)
+            return -EPIPE;
     }
 }
 
