@@ -5,7 +5,8 @@
  * the chunk that carries only usage, and "usage":null in the others.
  *
  * What has to be written is gathered as an iovec over the upstream's buffer: bytes that stay as
- * they are are never copied, and all that one read brought becomes one write.
+ * they are are not copied unless the client is slow to take them, and all that one read brought
+ * becomes one write.
  *
  * The waits, for the next bytes and for a client that does not read, happen at small stack depth,
  * with the request's head and body given back and the reply's text counted down to a few KiB: an

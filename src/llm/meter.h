@@ -43,11 +43,14 @@ void meter_pieces_end(struct meter *m);
  * long stream holds little of it, whoever feeds the events asks after each read whether it is time
  * to count what is there, and tells the meter how much was counted. What can only be counted when
  * more of it is there (a word of many KiB) is kept up to METER_TEXT_MAX; or, where "usage":null
- * says that a report is to come, a sample of it is enough. */
-#define METER_TEXT_MAX   ((size_t)256 << 10)
-#define METER_TEXT_DUE   ((size_t)3 << 10)
-#define METER_TEXT_LARGE ((size_t)8 << 10) /* the same where a report is to come */
-#define METER_TEXT_KEPT  ((size_t)1 << 10) /* more memory than this is given back when it is counted */
+ * says that a report is to come, a sample of it is enough: nothing is kept after METER_TEXT_SAMPLE.
+ */
+#define METER_TEXT_MAX    ((size_t)256 << 10)
+#define METER_TEXT_DUE    ((size_t)3 << 10)
+#define METER_TEXT_LARGE  ((size_t)8 << 10) /* the same where a report is to come */
+#define METER_TEXT_SAMPLE ((size_t)8 << 10)
+#define METER_TEXT_KEPT                                                                            \
+    ((size_t)1 << 10) /* more memory than this is given back when it is counted */
 static inline bool meter_text_is_due(const struct meter *m)
 {
     return m->text.n >= m->text_due;

@@ -481,6 +481,18 @@ static void test_counted_text(void)
     CHECK_EQ(m.text.n, METER_TEXT_DUE);
     CHECK_EQ(m.output_bytes, 16000);
     CHECK(!meter_text_is_due(&m));
+    begin(KIND_CHAT);
+    event("", "{\"choices\":[{}],\"usage\":null}");
+    for (int i = 0; i < 2; i++) { /* of the third nothing is kept */
+        event("", data);
+        CHECK_EQ(m.text.n, 8000);
+        meter_text_counted(&m, 8000, 2000);
+    }
+    event("", data);
+    CHECK_EQ(m.text.n, 0);
+    CHECK_EQ(m.text_counted, 16000);
+    CHECK_EQ(m.output_bytes, 24000);
+    CHECK(!meter_text_is_due(&m));
 }
 
 /* A text's key at every place of the blocks that are looked at in one step. */

@@ -161,8 +161,8 @@ void meter_text_counted(struct meter *m, size_t bytes, uint64_t tokens)
     m->text_counted += bytes;
     buf_drop(&m->text, bytes);
     m->text_due = MAX(METER_TEXT_DUE, 2 * m->text.n);
-    if (m->text.n >= METER_TEXT_DUE && m->null_seen) {
-        m->text.n = METER_TEXT_DUE;
+    if (m->null_seen && (m->text.n >= METER_TEXT_DUE || m->text_counted >= METER_TEXT_SAMPLE)) {
+        m->text.n = MIN(m->text.n, METER_TEXT_DUE);
         m->text_due = SIZE_MAX;
         m->text_max = 0;
     }

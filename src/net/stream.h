@@ -39,8 +39,8 @@ int stream_writev(struct stream *s, struct iovec *iov, int n, int64_t deadline);
 int stream_write(struct stream *s, struct str bytes, int64_t deadline);
 /* 0 when a read would not suspend (data, TLS-buffered data, or the end). */
 int stream_wait_readable(struct stream *s, int64_t deadline);
-/* How much of what was written the kernel holds back, because the peer or the way to it does not take
- * more. A system call. */
+/* How much of what was written the kernel holds back, because the peer or the way to it does not
+ * take more. A system call. */
 size_t stream_unsent(const struct stream *s);
 /* False when an idle stream got bytes or an end: a pooled connection that must not be reused. */
 bool stream_is_quiet(struct stream *s);
