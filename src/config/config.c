@@ -1,6 +1,6 @@
 /*
- * Loading, counting and swapping snapshots. The environment wins over the file; values that are kept
- * elsewhere (NAME_FILE, references) are fetched by secrets.c.
+ * Loading, counting and swapping snapshots. The environment wins over the file; values that are
+ * kept elsewhere (NAME_FILE, references) are fetched by secrets.c.
  */
 #include "config/config.h"
 
@@ -230,7 +230,8 @@ static void add_key(struct loader *l, const struct virtual_key *k, struct str se
             "the key of '" STR_FMT "' must be sk-sf- and 8 to 64 letters, digits or dashes",
             STR_ARG(k->subject.name));
     else if (r == -EEXIST)
-        loader_problem(l, line, "the key of '" STR_FMT "' is already another's", STR_ARG(k->subject.name));
+        loader_problem(
+            l, line, "the key of '" STR_FMT "' is already another's", STR_ARG(k->subject.name));
 }
 
 static void load_keys(struct loader *l)
@@ -269,13 +270,12 @@ static void load_all(struct loader *l, char *const *env)
 }
 
 unsigned config_load_with(const char *path, char *const *env, const struct vault_secrets *vault,
-    bool fresh,
-    void (*problem)(void *ctx, const char *file, unsigned line, const char *text_), void *ctx,
-    struct config **ret)
+    bool fresh, void (*problem)(void *ctx, const char *file, unsigned line, const char *text_),
+    void *ctx, struct config **ret)
 {
     struct config *c = calloc(1, sizeof *c);
-    struct loader l = {.c = c, .path = path, .problem = problem, .ctx = ctx, .vault = vault,
-        .fresh = fresh};
+    struct loader l = {
+        .c = c, .path = path, .problem = problem, .ctx = ctx, .vault = vault, .fresh = fresh};
 
     must(c);
     *ret = NULL;
@@ -316,11 +316,9 @@ static void config_free(struct config *c)
     if (c->served_tls)
         tls_ctx_unref(c->served_tls);
     prices_overlay_unref(c->prices);
-    secret_free(&c->admin_key);
-    secret_free(&c->master_key);
-    secret_free(&c->master_key_next);
-    secret_free(&c->metrics_token);
-    secret_free(&c->demo_key);
+    for (unsigned i = 0; i < settings_n; i++)
+        if (settings[i].type == SET_SECRET)
+            secret_free((struct secret *)((char *)c + settings[i].offset));
     arena_free(&c->arena);
     free(c);
 }

@@ -6,10 +6,12 @@
 #ifndef SF_CONFIG_CONFIG_H
 #define SF_CONFIG_CONFIG_H
 
+#include "alert/alert.h"
 #include "keys/vkey.h"
 #include "net/dial.h"
 #include "providers/provider.h"
 #include "route/route.h"
+#include "telemetry/telemetry.h"
 
 enum config_role {
     ROLE_PROXY = 1,
@@ -64,6 +66,10 @@ struct config {
     uint64_t log_body_max;                 /* of one prompt or reply on the journal */
     int64_t body_retention, row_retention; /* 0 = for ever */
     struct str node;                       /* empty: one is made and kept in the data folder */
+    /* what is told to others */
+    struct alert_settings alert;
+    struct telemetry_settings telemetry;
+    const char *export_ca; /* verifies all of them, instead of the system's roots */
     /* what calls can use */
     struct keys_settings keys;
     struct route_settings route;
@@ -72,7 +78,8 @@ struct config {
     struct tls_ctx *upstream_tls; /* made when the first https upstream is configured */
     struct tls_ctx *served_tls;   /* of the files above; made by who opens listeners, or NULL */
     struct prices_overlay *prices;
-    struct arena arena; /* owns every string above */
+    const bool *from_file; /* of each row of the table of settings: it stood in the file */
+    struct arena arena;    /* owns every string above */
 };
 
 /* Reads environment and file (path may be NULL). Every problem is reported through problem(ctx,
@@ -81,13 +88,14 @@ struct config {
 unsigned config_load(const char *path, char *const *env,
     void (*problem)(void *ctx, const char *file, unsigned line, const char *text), void *ctx,
     struct config **ret);
-/* The same, with the vault's provider keys (NULL = none) beside those of the settings. fresh: secrets
- * that settings refer to are read once more (config_load() does so); else what was read last is good.
- * With references it blocks for up to about 10 s. */
+/* The same, with the vault's provider keys (NULL = none) beside those of the settings. fresh:
+ * secrets that settings refer to are read once more (config_load() does so); else what was read
+ * last is good. With references it blocks for up to about 10 s. */
 unsigned config_load_with(const char *path, char *const *env, const struct vault_secrets *vault,
     bool fresh, void (*problem)(void *ctx, const char *file, unsigned line, const char *text),
     void *ctx, struct config **ret);
-/* Who resolves references to secrets, for the whole process; before the first load. NULL: nobody. */
+/* Who resolves references to secrets, for the whole process; before the first load. NULL: nobody.
+ */
 void config_set_refs(struct secret_refs *r);
 /* What the snapshot before knew of its provider keys (refused, rate limited, last used) goes on. */
 void config_inherit(struct config *c, const struct config *was);

@@ -106,6 +106,67 @@ const struct setting settings[] = {
         "Let keys with a budget call models whose price is unknown."},
     {"SMARTFLOW_FINISH_OVER_BUDGET", SET_BOOL, AT(keys.limits.finish_over_budget), 0, 0, "false",
         "Let a stream that outgrows its budget go on to its end."},
+    {"SMARTFLOW_ALERTS_ENABLED", SET_BOOL, AT(alert.enabled), 0, 0, "true", "Send alerts."},
+    {"SLACK_WEBHOOK_URL", SET_SECRET, AT(alert.urls[ALERT_SLACK]), 0, 0, "",
+        "Slack incoming webhook for alerts."},
+    {"TEAMS_WEBHOOK_URL", SET_SECRET, AT(alert.urls[ALERT_TEAMS]), 0, 0, "",
+        "Microsoft Teams workflow webhook for alerts."},
+    {"DISCORD_WEBHOOK_URL", SET_SECRET, AT(alert.urls[ALERT_DISCORD]), 0, 0, "",
+        "Discord webhook for alerts."},
+    {"SMARTFLOW_ALERT_WEBHOOK_URL", SET_SECRET, AT(alert.urls[ALERT_WEBHOOK]), 0, 0, "",
+        "Address that gets alerts as plain JSON."},
+    {"SMARTFLOW_ALERT_WEBHOOK_SECRET", SET_SECRET, AT(alert.webhook_secret), 0, 0, "",
+        "Signs what goes there (x-smartflow-signature)."},
+    {"SMARTFLOW_ALERT_REPEAT", SET_DURATION, AT(alert.repeat), 0, SECONDS(30 * 86400), "15m",
+        "An alert of the same kind and subject is told once within this time."},
+    {"SMARTFLOW_ALERT_ERROR_PERCENT", SET_UINT, AT(alert.error_percent), 0, 100, "50",
+        "Share of a provider's calls that fail within a minute and make an alert; 0 is off."},
+    {"SMARTFLOW_SLOW_REQUEST", SET_DURATION, AT(alert.slow), 0, SECONDS(86400), "30s",
+        "A call that takes longer makes an alert (of a stream: its first byte); 0 is off."},
+    {"SMARTFLOW_EXPORT_CA", SET_PATH, AT(export_ca), 0, 0, "",
+        "CA file (PEM) to verify webhooks, collectors and log sinks with, instead of the "
+        "system's roots."},
+    {"OTEL_EXPORTER_OTLP_ENDPOINT", SET_TEXT, AT(telemetry.traces.endpoint), 0, 0, "",
+        "OpenTelemetry collector (http://host:4318) that gets traces, at /v1/traces below it."},
+    {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", SET_TEXT, AT(telemetry.traces.traces_endpoint), 0, 0, "",
+        "The same as a whole address."},
+    {"OTEL_EXPORTER_OTLP_HEADERS", SET_SECRET, AT(telemetry.traces.headers), 0, 0, "",
+        "Fields to send there: name=value,name=value; values percent-encoded."},
+    {"OTEL_EXPORTER_OTLP_PROTOCOL", SET_WORD, AT(telemetry.traces.protocol), 0, 0, "http/protobuf",
+        "How traces are sent.", "http/protobuf"},
+    {"OTEL_SERVICE_NAME", SET_TEXT, AT(telemetry.traces.service), 0, 0, "smartflow",
+        "The name of this service in traces."},
+    {"OTEL_TRACES_SAMPLER", SET_WORD, AT(telemetry.traces.sampler), 0, 0, "parentbased_always_on",
+        "Which calls are traced; parentbased_…: what the caller's traceparent says goes first.",
+        "always_on always_off traceidratio parentbased_always_on parentbased_always_off "
+        "parentbased_traceidratio"},
+    {"OTEL_TRACES_SAMPLER_ARG", SET_TEXT, AT(telemetry.traces.sampler_arg), 0, 0, "1",
+        "The share of calls for …traceidratio, from 0 to 1."},
+    {"SMARTFLOW_SINK_FILE", SET_PATH, AT(telemetry.sinks.file), 0, 0, "",
+        "File that gets the line of each call, rotated by size."},
+    {"SMARTFLOW_SINK_FILE_SIZE", SET_BYTES, AT(telemetry.sinks.file_size), 64 << 10, 1LL << 40,
+        "100MiB", "Size at which that file is rotated."},
+    {"SMARTFLOW_SINK_FILE_KEEP", SET_UINT, AT(telemetry.sinks.file_keep), 1, 1000, "5",
+        "How many rotated files are kept: name.1 is the newest."},
+    {"SMARTFLOW_SINK_SYSLOG", SET_TEXT, AT(telemetry.sinks.syslog), 0, 0, "",
+        "Syslog (RFC 5424) for calls: udp://host:514, tcp://host:601, tls://host:6514 or "
+        "unix:/dev/log."},
+    {"SMARTFLOW_SINK_HEC_URL", SET_TEXT, AT(telemetry.sinks.hec_url), 0, 0, "",
+        "Splunk HTTP Event Collector (https://host:8088) for calls."},
+    {"SMARTFLOW_SINK_HEC_TOKEN", SET_SECRET, AT(telemetry.sinks.hec_token), 0, 0, "", "Its token."},
+    {"SMARTFLOW_SINK_HEC_INDEX", SET_TEXT, AT(telemetry.sinks.hec_index), 0, 0, "",
+        "Its index; empty is the token's own."},
+    {"SMARTFLOW_SINK_S3_URL", SET_TEXT, AT(telemetry.sinks.s3_url), 0, 0, "",
+        "Bucket and prefix in an S3-compatible store for calls: https://host/bucket/prefix, or "
+        "https://bucket.s3.region.amazonaws.com/prefix."},
+    {"SMARTFLOW_SINK_S3_REGION", SET_TEXT, AT(telemetry.sinks.s3_region), 0, 0, "us-east-1",
+        "Its region."},
+    {"SMARTFLOW_SINK_S3_ACCESS_KEY_ID", SET_TEXT, AT(telemetry.sinks.s3_key_id), 0, 0, "",
+        "Its access key id."},
+    {"SMARTFLOW_SINK_S3_SECRET_ACCESS_KEY", SET_SECRET, AT(telemetry.sinks.s3_secret), 0, 0, "",
+        "Its secret access key."},
+    {"SMARTFLOW_SINK_S3_INTERVAL", SET_DURATION, AT(telemetry.sinks.s3_interval), SECONDS(1),
+        SECONDS(86400), "60s", "How often an object is written; sooner when 8 MiB are there."},
 };
 const unsigned settings_n = ARRAY_LEN(settings);
 
@@ -269,6 +330,8 @@ static void set(struct loader *l, const struct setting *s, const struct found *f
 
 void loader_settings(struct loader *l)
 {
+    bool *from_file = arena_zalloc(&l->c->arena, settings_n * sizeof *from_file);
+
     for (unsigned i = 0; i < settings_n; i++) {
         const struct setting *s = &settings[i];
         struct found initial = {str_of(s->name), str_of(s->initial), 0};
@@ -276,7 +339,10 @@ void loader_settings(struct loader *l)
         set(l, s, &initial);
         if (f && f->value.n) /* NAME= in an environment file means the default */
             set(l, s, f);
+        if (from_file)
+            from_file[i] = f && f->value.n && f->line;
     }
+    l->c->from_file = from_file;
 }
 
 bool setting_is_known(struct str name)

@@ -64,9 +64,9 @@ void loader_problem(struct loader *l, unsigned line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 const struct found *loader_get(const struct loader *l, struct str name);
 int loader_put(struct loader *l, struct str name, struct str value, unsigned line);
-void loader_yaml(struct loader *l);        /* yaml.c */
-void loader_settings(struct loader *l);    /* settings.c: fills struct config by the table */
-void loader_upstreams(struct loader *l);   /* upstreams.c: base URLs, keys, options, TLS */
+void loader_yaml(struct loader *l);      /* yaml.c */
+void loader_settings(struct loader *l);  /* settings.c: fills struct config by the table */
+void loader_upstreams(struct loader *l); /* upstreams.c: base URLs, keys, options, TLS */
 /* secrets.c */
 void loader_put_file(struct loader *l, char *const *env, struct str name, struct str path);
 void loader_references(struct loader *l, bool fresh);

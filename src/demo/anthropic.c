@@ -29,7 +29,7 @@ static void put_stop(struct demo_call *c)
     put(c, "\"stop_reason\":\"");
     put_str(c, stop_reason(a));
     put(c, "\",\"stop_sequence\":");
-    put_raw(c, a->stop_text, "null");
+    demo_put_raw(c, a->stop_text, "null");
 }
 
 static void put_usage(struct demo_call *c, uint64_t out)

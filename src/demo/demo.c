@@ -64,7 +64,7 @@ void new_id(const char *prefix, char out[static 48])
     snprintf(out, 48, "%sdemo%020llu", prefix, (unsigned long long)atomic_fetch_add(&count, 1) + 1);
 }
 
-void put_raw(struct demo_call *c, struct str value, const char *otherwise)
+void demo_put_raw(struct demo_call *c, struct str value, const char *otherwise)
 {
     buf_addstr(&c->out, value.p ? value : str_of(otherwise));
 }

@@ -222,7 +222,7 @@ void new_id(const char *prefix, char out[static 48]);
 #define put_json(c, s) buf_addjson(&(c)->out, s)
 
 /* The value as it was sent, or otherwise (a literal). */
-void put_raw(struct demo_call *c, struct str value, const char *otherwise);
+void demo_put_raw(struct demo_call *c, struct str value, const char *otherwise);
 
 /* --- handlers: one a kind of endpoint --- */
 

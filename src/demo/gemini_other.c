@@ -22,9 +22,9 @@ static void put_named(struct demo_call *c, const char *name, enum store_kind k)
         return;
     }
     put(c, ",\"displayName\":");
-    put_raw(c, display, "\"demo\"");
+    demo_put_raw(c, display, "\"demo\"");
     put(c, ",\"mimeType\":");
-    put_raw(c, type, "\"text/plain\"");
+    demo_put_raw(c, type, "\"text/plain\"");
     putf(c,
         ",\"sizeBytes\":\"%zu\",\"expirationTime\":\"2023-11-16T22:13:20Z\",\"sha256Hash\":"
         "\"ZGVtbw==\","

@@ -75,20 +75,20 @@ static void put_echo(struct demo_call *c)
     for (unsigned i = 0; i < ARRAY_LEN(echoed); i++) {
         putf(c, ",\"%s\":", echoed[i].name);
         struct str v = json_find(c->body, str_of(echoed[i].name));
-        put_raw(c, json_type_of(v) == JSON_NULL ? STR_NONE : v, echoed[i].otherwise);
+        demo_put_raw(c, json_type_of(v) == JSON_NULL ? STR_NONE : v, echoed[i].otherwise);
     }
     put(c, ",\"instructions\":");
-    put_raw(c, field(c, F_INSTRUCTIONS), "null");
+    demo_put_raw(c, field(c, F_INSTRUCTIONS), "null");
     put(c, ",\"max_output_tokens\":");
-    put_raw(c, field(c, F_MAX_OUTPUT_TOKENS), "null");
+    demo_put_raw(c, field(c, F_MAX_OUTPUT_TOKENS), "null");
     put(c, ",\"previous_response_id\":");
-    put_raw(c, field(c, F_PREVIOUS_RESPONSE_ID), "null");
+    demo_put_raw(c, field(c, F_PREVIOUS_RESPONSE_ID), "null");
     put(c, ",\"text\":");
-    put_raw(c, field(c, F_TEXT), "{\"format\":{\"type\":\"text\"},\"verbosity\":\"medium\"}");
+    demo_put_raw(c, field(c, F_TEXT), "{\"format\":{\"type\":\"text\"},\"verbosity\":\"medium\"}");
     put(c, ",\"tool_choice\":");
-    put_raw(c, field(c, F_TOOL_CHOICE), "\"auto\"");
+    demo_put_raw(c, field(c, F_TOOL_CHOICE), "\"auto\"");
     put(c, ",\"tools\":");
-    put_raw(c, field(c, F_TOOLS), "[]");
+    demo_put_raw(c, field(c, F_TOOLS), "[]");
 }
 
 /* A conversation is named by its id or by an object that has it. */

@@ -99,6 +99,20 @@ static int open_store(const struct config *c)
     return r;
 }
 
+static int open_vault(const struct config *c)
+{
+    struct vault_settings s = {.store = parts.store,
+        .data_dir = c->data_dir,
+        .master = &c->master_key,
+        .next = &c->master_key_next};
+    char err[VAULT_ERR_BYTES] = "";
+    int r = vault_open(&s, &parts.vault, err);
+
+    if (r < 0)
+        log_msg(LOG_ERROR, "the vault of provider keys: %s", err[0] ? err : strerror(-r));
+    return r;
+}
+
 static int open_shared(const struct config *c)
 {
     struct shared_settings s = {.redis_url = c->redis_url,
@@ -195,6 +209,8 @@ int parts_open(const struct config *c, unsigned threads)
     if (r == 0)
         r = open_store(c);
     if (r == 0)
+        r = open_vault(c);
+    if (r == 0)
         r = open_shared(c);
     if (r == 0)
         r = open_journal(c, dir, threads);
@@ -217,6 +233,7 @@ static struct follower {
     struct co *co;
     struct event news;
     bool stop;
+    int64_t version; /* of what the snapshot in force was made from */
 } follower;
 
 static struct metric_family shared_up = {
@@ -265,15 +282,49 @@ static void news(void *ctx, struct str message)
     event_set(&follower.news);
 }
 
+#define RELOAD_CHANNEL "config"
+
+static void (*reload)(void);
+
+void parts_on_reload(void (*fn)(void))
+{
+    reload = fn;
+}
+
+void parts_tell_reload(void)
+{
+    shared_publish(parts.shared, RELOAD_CHANNEL, STR("changed"));
+}
+
+static void vault_changed(void *ctx)
+{
+    (void)ctx;
+    parts_tell_reload();
+}
+
+/* A snapshot that this node has not seen the reason of yet. */
+static void check_snapshot(void)
+{
+    int64_t version = snapshot_version();
+
+    if (version < 0 || version == follower.version)
+        return;
+    follower.version = version;
+    if (reload)
+        reload();
+}
+
 static void follow(void *arg)
 {
     (void)arg;
+    follower.version = snapshot_version();
     while (!follower.stop) {
         event_wait(&follower.news, loop_now() + FOLLOW_NS);
         event_reset(&follower.news);
         if (follower.stop || co_cancelled())
             break;
         registry_refresh(parts.registry);
+        check_snapshot();
     }
     follower.co = NULL;
 }
@@ -285,6 +336,8 @@ int parts_start(void)
     metrics_register(&link_losses);
     shared_on_link(parts.shared, link_changed, NULL);
     shared_subscribe(parts.shared, REGISTRY_CHANNEL, news, NULL);
+    shared_subscribe(parts.shared, RELOAD_CHANNEL, news, NULL);
+    vault_on_change(parts.vault, vault_changed, NULL);
     int r = shared_start(parts.shared);
     if (r == 0)
         r = co_spawn("follow changes", follow, NULL, &follower.co);
@@ -304,11 +357,14 @@ void parts_stop(void)
 
 void parts_close(void)
 {
-    if (parts.journal)
+    if (parts.journal) {
+        ledger_close();
         journal_close(parts.journal);
+    }
     registry_close(parts.registry);
     catalog_free(parts.catalog);
     shared_close(parts.shared);
+    vault_close(parts.vault);
     store_close(parts.store);
     parts = (struct parts){0};
 }

@@ -13,10 +13,12 @@
 #include "admin/admin.h"
 #include "base/log.h"
 #include "demo/demo.h"
+#include "config/list.h"
 #include "gateway/gateway_int.h"
 #include "gateway/parts.h"
 #include "gateway/serve_int.h"
 #include "ledger/ledger.h"
+#include "llm/prices.h"
 #include "llm/tokens.h"
 #include "runtime/offload.h"
 #include "runtime/process.h"
@@ -43,6 +45,9 @@ struct worker {
     int start_error;
 };
 
+/* Fresh: secrets that settings refer to are read anew, too. */
+enum reload { RELOAD_NONE, RELOAD_CHANGED, RELOAD_FRESH };
+
 struct program {
     struct config *config; /* the newest snapshot */
     const char *config_path;
@@ -50,7 +55,8 @@ struct program {
     unsigned workers_n;
     uint16_t ports[SERVICES];
     unsigned draining; /* signals seen */
-    bool stopping;
+    bool stopping, reloading;
+    enum reload reload_asked;
     unsigned undrained;         /* threads that still have calls; the first thread counts */
     enum service drain_service; /* what is being drained */
     struct timer drain_limit;
@@ -181,8 +187,10 @@ static void worker_end(struct worker *w)
     struct program *p = w->program;
 
     pthread_barrier_wait(&p->ended);
-    if (w->index == 0)
+    if (w->index == 0) {
         offload_stop();
+        parts_close();
+    }
     pthread_barrier_wait(&p->ended);
     loop_free(w->loop);
     gw_exchange_thread_end();
@@ -313,15 +321,6 @@ static int make_served_tls(struct config *c)
 
 /* --- reload --- */
 
-static void report_problem(void *ctx, const char *file, unsigned line, const char *text)
-{
-    (void)ctx;
-    if (file && line)
-        log_msg(LOG_ERROR, "%s:%u: %s", file, line, text);
-    else
-        log_msg(LOG_ERROR, "%s", text);
-}
-
 static void take_config(void *arg)
 {
     struct config *c = arg;
@@ -351,15 +350,16 @@ static int take_tls(const struct program *p, struct config *c)
     return make_served_tls(c);
 }
 
-static void reload(struct program *p)
+static void reload_once(struct program *p, bool fresh)
 {
     struct config *c;
 
-    if (config_load(p->config_path, environ, report_problem, NULL, &c) || take_tls(p, c) < 0) {
+    if (snapshot_make(p->config_path, fresh, &c) < 0 || take_tls(p, c) < 0) {
         log_msg(LOG_ERROR, "the new configuration is faulty; the old one stays");
         config_unref(c);
         return;
     }
+    config_inherit(c, p->config);
     c->demo = p->config->demo; /* what the listeners are cannot change without a restart */
     serve_adopt(c, p->config, p->ports);
     config_unref(p->config);
@@ -371,12 +371,38 @@ static void reload(struct program *p)
     log_msg(LOG_INFO, "configuration reloaded");
 }
 
+/* One at a time; what comes meanwhile is one more. */
+static void reload_all(void *arg)
+{
+    struct program *p = arg;
+
+    while (p->reload_asked) {
+        bool fresh = p->reload_asked == RELOAD_FRESH;
+        p->reload_asked = RELOAD_NONE;
+        reload_once(p, fresh);
+    }
+    p->reloading = false;
+}
+
+static void reload(struct program *p, enum reload how)
+{
+    p->reload_asked = MAX(p->reload_asked, how);
+    if (p->reloading)
+        return;
+    p->reloading = co_spawn("reload", reload_all, p, NULL) == 0;
+}
+
+static void reload_changed(void)
+{
+    reload(&program, RELOAD_CHANGED);
+}
+
 static void on_signal(int signo, void *ctx)
 {
     struct program *p = ctx;
 
     if (signo == SIGHUP) {
-        reload(p);
+        reload(p, RELOAD_FRESH);
     } else if (p->draining++ == 0) {
         begin_drain(p);
     } else {
@@ -463,6 +489,63 @@ static int start(struct program *p)
     return 0;
 }
 
+static bool setting_at(
+    const struct config *c, unsigned i, struct admin_setting *ret, struct buf *scratch)
+{
+    struct setting_shown s;
+
+    if (!config_setting_at(c, i, &s, scratch))
+        return false;
+    *ret = (struct admin_setting){s.name, s.initial, s.doc, s.value, s.secret, s.from_file};
+    return true;
+}
+
+static void use_parts(struct program *p)
+{
+    static char dir[4200];
+    struct admin_env env = {.store = parts.store,
+        .journal = parts.journal,
+        .registry = parts.registry,
+        .catalog = parts.catalog,
+        .shared = parts.shared,
+        .vault = parts.vault,
+        .journal_dir = dir,
+        .node = str_of(parts.node),
+        .config_path = p->config_path,
+        .environ = environ,
+        .setting_at = setting_at,
+        .model_at = model_facts_at,
+        .client_address = gw_client_address,
+        .cors_fields = gw_cors_fields,
+        .reload = parts_tell_reload};
+
+    snprintf(dir, sizeof dir, STR_FMT "/journal", STR_ARG(p->config->data_dir));
+    vault_derive(parts.vault, "sessions", env.session_key);
+    admin_use(&env);
+    mem_wipe(env.session_key, sizeof env.session_key);
+    parts_on_reload(reload_changed);
+}
+
+/* What the API changed before the last stop counts from the first call on. */
+static int take_first_snapshot(struct program *p)
+{
+    struct config *c;
+    int r = snapshot_make(p->config_path, false, &c);
+
+    if (r < 0)
+        return r;
+    if (p->config->served_tls) {
+        c->served_tls = p->config->served_tls;
+        p->config->served_tls = NULL;
+    }
+    config_unref(p->config);
+    p->config = c;
+    c->demo = serve_wants_demo(c);
+    serve_set_log(c);
+    use_parts(p);
+    return 0;
+}
+
 static int run(struct program *p)
 {
     int r = make_served_tls(p->config);
@@ -473,6 +556,8 @@ static int run(struct program *p)
         r = make_workers(p);
     if (r == 0) /* before this thread has a loop, since it waits */
         r = parts_open(p->config, p->workers_n);
+    if (r == 0)
+        r = take_first_snapshot(p);
     if (r == 0) {
         publish_loops(p); /* before the threads that read the list */
         r = start(p);
@@ -488,7 +573,6 @@ static int run(struct program *p)
     for (unsigned i = 1; i < p->workers_n; i++)
         pthread_join(p->workers[i].thread, NULL);
     affinity_close();
-    parts_close();
     log_msg(LOG_INFO, "stopped");
     log_flush();
     return p->workers[0].start_error ? 1 : 0;

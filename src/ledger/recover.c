@@ -93,6 +93,18 @@ int recover_seed(struct projection *p, char *err)
     return r;
 }
 
+/* Requests and tokens of a minute: no ledger knows them, and they are soon over. */
+static bool is_of_a_minute(struct str name)
+{
+    ptrdiff_t at = -1;
+
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] == ':')
+            at = (ptrdiff_t)i;
+    struct str window = str_from(name, (size_t)(at + 1));
+    return window.n > 1 && (window.p[0] == 'r' || window.p[0] == 't');
+}
+
 /* The parts of nodes that may not run, for a counter that Redis does not know. */
 int ledger_fill(void *ctx, struct str name, struct shared_part_of *parts, unsigned max)
 {
@@ -101,6 +113,9 @@ int ledger_fill(void *ctx, struct str name, struct shared_part_of *parts, unsign
     struct store_rows *rows = NULL;
     const struct store_value v[] = {store_text(name), store_text(set->node)};
     unsigned n = 0;
+
+    if (is_of_a_minute(name))
+        return 0;
     int r = store_query(set->store,
         "SELECT node, used FROM ledger_spend WHERE name = ?1 AND node <> ?2", v, 2, &rows, NULL);
 

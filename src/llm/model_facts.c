@@ -145,3 +145,11 @@ const struct model_facts *model_facts_find(struct str provider, struct str model
 {
     return facts_by_forms(facts_builtin, NULL, provider, model);
 }
+
+const struct model_facts *model_facts_at(size_t i)
+{
+    for (unsigned p = 0; p < facts_n_providers; p++)
+        if (i >= facts_providers[p].from && i < facts_providers[p].to)
+            return unpacked(&facts_providers[p], i);
+    return NULL;
+}

@@ -89,6 +89,9 @@ struct model_facts {
  * it. Thread-safe; costs a binary search. */
 const struct model_facts *model_facts_find(struct str provider, struct str model);
 
+/* The i-th row of the built-in table, by provider and name; NULL behind the last. */
+const struct model_facts *model_facts_at(size_t i);
+
 /* ---- cost ---- */
 
 /* Half up to the nano-dollar, once. -ENODATA when the usage is unknown or a price that it needs is;
