@@ -30,7 +30,7 @@ static int failed(char why[static REDIS_WHY], const char *what, int r)
 
 /* --- question and answer ---------------------------------------------------------------------- */
 
-int conn_send(struct redis_conn *c, const struct buf *b, char why[static REDIS_WHY])
+int redis_conn_send(struct redis_conn *c, const struct buf *b, char why[static REDIS_WHY])
 {
     if (b->err)
         return failed(why, "sending", b->err);
@@ -59,7 +59,7 @@ int conn_reply(struct redis_conn *c, int64_t deadline, char why[static REDIS_WHY
 
 int conn_ask(struct redis_conn *c, struct buf *b, char why[static REDIS_WHY])
 {
-    int r = conn_send(c, b, why);
+    int r = redis_conn_send(c, b, why);
     buf_clear(b);
     if (r == 0)
         r = conn_reply(c, clock_now() + SHARED_WAIT_NS, why);
@@ -151,7 +151,7 @@ static int dial_blocking(struct redis *r, struct redis_conn *c, char why[static 
     return e;
 }
 
-int conn_open(struct redis *r, struct redis_conn *c, char why[static REDIS_WHY])
+int redis_conn_open(struct redis *r, struct redis_conn *c, char why[static REDIS_WHY])
 {
     resp_free(&c->resp);
     if (resp_init(&c->resp) < 0 || (!c->in && !(c->in = malloc(REDIS_IN_BYTES))))
@@ -170,7 +170,7 @@ void conn_close(struct redis_conn *c)
     stream_close(&c->stream);
 }
 
-void conn_free(struct redis_conn *c)
+void redis_conn_free(struct redis_conn *c)
 {
     resp_free(&c->resp);
     free(c->in);

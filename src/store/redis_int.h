@@ -161,10 +161,10 @@ void redis_kick(struct shared *s);                     /* without the lock: send
 int redis_url_parse(struct redis *r, struct str url, char *err, size_t err_n);
 
 /* redis_conn.c. All suspend; on failure why says so and the connection is closed. */
-int conn_open(struct redis *r, struct redis_conn *c, char why[static REDIS_WHY]);
+int redis_conn_open(struct redis *r, struct redis_conn *c, char why[static REDIS_WHY]);
 void conn_close(struct redis_conn *c);
-void conn_free(struct redis_conn *c);
-int conn_send(struct redis_conn *c, const struct buf *b, char why[static REDIS_WHY]);
+void redis_conn_free(struct redis_conn *c);
+int redis_conn_send(struct redis_conn *c, const struct buf *b, char why[static REDIS_WHY]);
 /* The next reply into c->resp.items. 0 or -errno; no why when it is -ETIMEDOUT. */
 int conn_reply(struct redis_conn *c, int64_t deadline, char why[static REDIS_WHY]);
 /* Sends b, a command, and waits for its reply, which may be an error reply. */

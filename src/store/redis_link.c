@@ -322,7 +322,7 @@ static void one_link(struct redis *r)
 {
     char why[REDIS_WHY] = "";
     r->attempts++;
-    if (conn_open(r, &r->conn, why) < 0) {
+    if (redis_conn_open(r, &r->conn, why) < 0) {
         snprintf(r->why, sizeof r->why, "%s", why);
         return;
     }

@@ -23,7 +23,7 @@ static void check_run(void *arg)
 {
     struct check *check = arg;
     struct redis *r = check->r;
-    check->result = conn_open(r, &r->conn, check->why);
+    check->result = redis_conn_open(r, &r->conn, check->why);
     conn_close(&r->conn);
     loop_stop(loop_self());
 }
@@ -139,8 +139,8 @@ void redis_close(struct shared *s)
     struct redis *r = s->redis;
     for (struct list *it; (it = list_pop_front(&r->pool));)
         free(list_entry(it, struct command, at));
-    conn_free(&r->conn);
-    conn_free(&r->sub_conn);
+    redis_conn_free(&r->conn);
+    redis_conn_free(&r->sub_conn);
     buf_free(&r->out);
     buf_free(&r->writing);
     if (r->tls)

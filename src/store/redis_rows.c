@@ -105,14 +105,15 @@ static int64_t ms_to_live(const struct counter *c)
     return MAX((c->expires - clock_wall()) / NS_PER_MS, 0) + REDIS_SLACK_MS;
 }
 
-static unsigned row_flags(struct redis *r, struct counter *c, bool look, int64_t now)
+/* asked: by a caller, rather than written by the link. */
+static unsigned row_flags(struct redis *r, struct counter *c, bool asked, bool look, int64_t now)
 {
     bool fresh = c->generation != r->generation;
     unsigned flags = c->kind == SHARED_LEASE ? FLAG_LEASE : 0;
     must(!fresh || c->unanswered == 0);
     if (c->unanswered == 0)
         flags |= FLAG_WHOLE;
-    if (r->s->fill && c->kind == SHARED_SUM && now >= c->fill_after)
+    if (asked && r->s->fill && c->kind == SHARED_SUM && now >= c->fill_after)
         flags |= FLAG_FILLED;
     if (fresh || c->expires != c->expires_sent ||
         (c->kind == SHARED_LEASE && now - c->written > REDIS_RENEW_NS))
@@ -134,7 +135,7 @@ static void row_write(struct redis *r, struct counter *c, const struct shared_ro
 {
     char packed[7 * 8];
     int64_t now = clock_now();
-    unsigned flags = row_flags(r, c, look, now);
+    unsigned flags = row_flags(r, c, row != NULL, look, now);
     bool whole = flags & FLAG_WHOLE;
     bool limited = row && row->limit != SHARED_NO_LIMIT;
     const double number[7] = {

@@ -11,8 +11,8 @@
  *
  * ARGV: this node's field, the link's generation, then for each key seven numbers: flags (1 a
  * lease, 2 u and h are the whole part rather than changes, 4 must have been filled, 8 set the time
- * to live, 16 do not make it when it would hold nothing), u, h, amount, limit, floor of the others'
- * sum, ms to live.
+ * to live, 16 do not make it when it would hold nothing, 32 mind the floor even when the part is
+ * there), u, h, amount, limit, floor of the others' sum, ms to live.
  *
  * Answer: what came of it (0 granted, 1 refused, 2 not filled, 3 lost, 4 stale), the row at fault,
  * and for each row: its state (1 lost: changes to a part that is not there, 2 not filled, 4 the
@@ -72,6 +72,7 @@ const char redis_script_text[] =
     "    state = state + 2\n"
     "    if code < 2 then code = 2 end\n"
     "  end\n"
+    "  if there and band(flags, 32) == 0 then floor = 0 end\n"
     "  if code == 0 and max(ou + oh, floor) + nu + nh + amount > limit then\n"
     "    code, at = 1, i\n"
     "  end\n"

@@ -55,7 +55,7 @@ static void listen_on(struct redis *r, struct buf *b)
     bool asked = false;
     put_subscribe(r, b);
     while (!r->stopping) {
-        if (b->n > 0 && conn_send(&r->sub_conn, b, why) < 0)
+        if (b->n > 0 && redis_conn_send(&r->sub_conn, b, why) < 0)
             return;
         buf_clear(b);
         int64_t wait = asked ? SHARED_WAIT_NS : REDIS_BEAT_NS;
@@ -80,7 +80,7 @@ void redis_sub_run(void *arg)
     int64_t pause = REDIS_BACKOFF_MIN;
     buf_init(&b, 65536);
     while (!r->stopping && !co_cancelled()) {
-        if (conn_open(r, &r->sub_conn, why) == 0) {
+        if (redis_conn_open(r, &r->sub_conn, why) == 0) {
             buf_clear(&b);
             listen_on(r, &b);
             if (atomic_exchange(&r->sub_up, false))

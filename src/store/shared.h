@@ -12,6 +12,17 @@
  * (SMARTFLOW_SHARED_DOWN). A node that crashed leaves what it held as used, until it is back and
  * writes its part anew. In the process the same table is all there is, under one short lock.
  *
+ * While Redis is away (SHARED_DOWN_LOCAL) a node may hold, beyond its part at the begin of the
+ * outage, (limit − the sum of all as it last saw it) ÷ the nodes it last saw, rounded down; what it
+ * frees of its part it may use again. So all nodes together stay within the limit, as long as the
+ * nodes seen are all there are and each had seen the sum as it was when the outage began. What
+ * others took after a node's last call on a counter is what that node may grant too much of, at
+ * most its share. When Redis is back all parts are written as they are: the sums are exact again.
+ *
+ * When Redis has lost its memory the nodes notice within a second and write their parts; for 3 s
+ * after that a node assumes of the others no less than it last saw. Redis must not evict keys
+ * (maxmemory-policy noeviction): the part of an idle node would be missing until its next call.
+ *
  * In Redis all counters of one reserve lie in one hash slot: their names carry the same tag in
  * braces, which the caller puts there ("b:{org}:…").
  *
@@ -72,7 +83,10 @@ struct shared_row {
 };
 
 /* Holds all rows' amounts, or none. 0; -EDQUOT: *ret_row is the first that refused; -EHOSTDOWN:
- * Redis is away and SHARED_DOWN_CLOSED. Rows without a limit are only kept in this node's part. */
+ * Redis is away and SHARED_DOWN_CLOSED; -EINVAL: a name stands twice, is empty or longer than 512
+ * bytes; -ENOMEM, also when there are a million names. Rows without a limit are only kept in this
+ * node's part. With Redis, rows with a limit need a coroutine; the call is not cancelled in the
+ * middle, and the coroutine's deadline does not count. */
 int shared_reserve(struct shared *s, struct shared_row *rows, unsigned n, unsigned *ret_row);
 
 /* What becomes of amounts held: held -= release, used += use. Never waits, never fails: in Redis
@@ -86,18 +100,24 @@ struct shared_change {
 void shared_settle(struct shared *s, const struct shared_change *changes, unsigned n);
 
 /* Waits until something was settled in the counter that another call waits for, or until the
- * deadline: 0, -ETIMEDOUT, -ECANCELED. For calls that only reservations of others keep out. In
- * Redis mode: woken by settles of this node, and at the latest after 50 ms. */
+ * deadline: 0, -ETIMEDOUT, -ECANCELED. For calls that only reservations of others keep out:
+ * reserve, on -EDQUOT wait for that row's name, and reserve again. First come first served among
+ * those for whom there is room by then; how much is wanted is known from what this coroutine was
+ * refused last, and a settle between the refusal and the wait is not missed. May return 0 early. In
+ * Redis mode: woken by settles of this node, and when the sums, asked every 50 ms, leave room. */
 int shared_wait_settle(struct shared *s, struct str name, int64_t deadline);
 
-/* This node's own part (and in the process the whole). seed sets it, at start, from the ledger. */
+/* This node's own part (and in the process the whole). seed sets what it used, at start, from the
+ * ledger; with Redis it is written there too, in place of what a crash left. */
 void shared_part(struct shared *s, struct str name, int64_t *ret_used, int64_t *ret_held);
 void shared_seed(struct shared *s, struct str name, int64_t used, int64_t expires_at);
 /* The sums over all nodes, asking Redis where it is there. 0, -EHOSTDOWN (own part and what was
  * last seen). */
 int shared_total(struct shared *s, struct str name, int64_t *ret_used, int64_t *ret_held);
 /* Who fills in for nodes that do not run, when Redis has lost its memory or a counter gets its
- * first limit: called on the owning loop, may suspend; answers with each other node's part. */
+ * first limit: called on the owning loop, may suspend; answers with the number of other nodes'
+ * parts (their names need to last until it next suspends), or -errno: then it is asked again after
+ * a second. Only for SHARED_SUM. A reserve waits for it, but for SHARED_WAIT_NS at most. */
 struct shared_part_of {
     struct str node;
     int64_t used;
@@ -107,7 +127,8 @@ void shared_set_fill(struct shared *s, shared_fill_fn *fn, void *ctx);
 
 /* Key-value. In the process: bounded by SHARED_KV_BYTES, oldest expiry out first. Values up to 1
  * MiB. get: 1 found (value appended to out), 0 not found, -EHOSTDOWN. set: 0, -EHOSTDOWN; with
- * only_new -EEXIST. ttl in ns, > 0. */
+ * only_new -EEXIST; -EINVAL: no ttl, or key or value too long (512 bytes, 1 MiB). ttl in ns, > 0.
+ */
 struct buf;
 int shared_get(struct shared *s, struct str key, struct buf *out);
 int shared_set(struct shared *s, struct str key, struct str value, int64_t ttl, bool only_new);
@@ -116,12 +137,14 @@ int shared_del(struct shared *s, struct str key);
 
 /* Publish/subscribe, to all nodes, this one too; at most once (what must not be missed is in the
  * store as well). Subscriptions are made before shared_start(); fn runs in a coroutine on the
- * owning loop. publish never waits. */
+ * owning loop, one message of a subscription after the other. This node's own get a message even
+ * when Redis is away. publish never waits. */
 typedef void shared_message_fn(void *ctx, struct str message);
 int shared_subscribe(struct shared *s, const char *channel, shared_message_fn *fn, void *ctx);
 void shared_publish(struct shared *s, const char *channel, struct str message);
-/* Called on the owning loop when Redis comes (back) or goes; log and metric are written by shared's
- * owner (gateway), at most once a second. */
+/* Called on the owning loop when Redis comes (back) or goes, at most once a second; log and metric
+ * are written by shared's owner (gateway). A Redis that runs no scripts counts as down, though
+ * key-value and messages work. Set before shared_start(). */
 void shared_on_link(struct shared *s, void (*fn)(void *ctx, bool up, const char *why), void *ctx);
 
 #endif

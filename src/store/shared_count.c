@@ -27,6 +27,7 @@ void counter_touch(struct shared *s, struct counter *c, int64_t expires_at, int6
     if (unlikely(c->expires != 0 && c->expires <= wall)) { /* forgotten, though not swept yet */
         part_add(s, c, -c->used, -c->held);
         c->others_used = c->others_held = 0;
+        c->there = false;
         c->expires = expires_at;
     } else if (c->touched == 0) {
         c->expires = expires_at;
@@ -69,6 +70,8 @@ int rows_find(struct shared *s, const struct shared_row *rows, const uint64_t *h
     uint32_t mark = ++s->marks;
     for (unsigned i = 0; i < n; i++) {
         must(rows[i].amount >= 0);
+        if (rows[i].name.n == 0 || rows[i].name.n > SHARED_KEY_BYTES)
+            return -EINVAL;
         at[i] = find_or_make(s, rows[i].name, hash[i]);
         if (!at[i])
             return -ENOMEM;
@@ -223,6 +226,7 @@ void shared_seed(struct shared *s, struct str name, int64_t used, int64_t expire
     struct counter *c = find_or_make(s, name, hash);
     if (c) {
         counter_touch(s, c, expires_at, wall);
+        c->remote = s->redis != NULL;
         part_add(s, c, used - c->used, 0);
     }
     shared_unlock(&s->lock);

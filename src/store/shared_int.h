@@ -47,6 +47,7 @@ struct counter {
     /* With Redis only, see redis_int.h. */
     bool remote;                      /* has a limit, or had: its part is kept in Redis too */
     bool queued;                      /* in redis->dirty */
+    bool there;                       /* Redis was seen to have its part */
     bool lost;                        /* its part vanished while commands were under way */
     bool filling;                     /* the fill function is asked for it, or will be */
     uint32_t unanswered;              /* commands under way that name it */

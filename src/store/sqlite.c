@@ -60,14 +60,18 @@ struct sqlite {
 
 /* --- jobs --- */
 
-static void job_unref(struct job *job)
+static void job_free(struct job *job)
 {
-    if (atomic_fetch_sub(&job->refs, 1) > 1)
-        return;
     store_batch_free(job->batch);
     store_rows_free(job->call.rows);
     free(job->backup_path);
     free(job);
+}
+
+static void job_unref(struct job *job)
+{
+    if (atomic_fetch_sub(&job->refs, 1) == 1)
+        job_free(job);
 }
 
 static struct job *job_new(struct store_batch *batch, int64_t deadline)
@@ -283,10 +287,9 @@ static int run_job(struct queue *q, struct job *job, struct store_call *ret, cha
     int r = push(q, job);
     if (r < 0) {
         store_say(err, "too many calls wait for the database");
-        latch_unref(job->latch);
-        latch_unref(job->latch);
-        job_unref(job);
-        job_unref(job);
+        latch_unref(job->latch); /* the opener's and */
+        latch_unref(job->latch); /* the waiter's */
+        job_free(job);
         return r;
     }
     return wait_for(job, ret, err);
@@ -320,9 +323,12 @@ int sqlite_call(struct store *s, struct store_call *call)
 
 int sqlite_backup(struct store *s, const char *path, int64_t deadline, char *err)
 {
-    struct job *job = job_new(NULL, deadline);
-    if (!job)
+    char *copy = str_dup(str_of(path));
+    struct job *job = copy ? job_new(NULL, deadline) : NULL;
+    if (!job) {
+        free(copy);
         return -ENOMEM;
-    job->backup_path = str_dup(str_of(path));
+    }
+    job->backup_path = copy;
     return run_job(&s->sqlite->backup, job, NULL, err);
 }

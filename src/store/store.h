@@ -9,7 +9,8 @@
  *
  * Every call suspends the coroutine that makes it (SQLite runs on threads of its own, PostgreSQL on
  * a pool of non-blocking connections) and has a deadline. Results are whole and bounded by
- * STORE_ROWS_BYTES. A plain thread without a loop may call too: it then waits.
+ * STORE_ROWS_BYTES. A plain thread without a loop may call too: it then waits. Not from loop
+ * callbacks (timers, posts), which must not wait.
  *
  * Errors: -EHOSTDOWN the database cannot be reached (or was lost in the middle: what writes may
  * then have been done or not, its own rows must tell; the same after -ETIMEDOUT and -ECANCELED),
