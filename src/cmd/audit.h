@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-/* The arguments behind `audit`. Returns the exit code; 64, and says how, when they make no sense. */
+/* The arguments behind `audit`. Returns the exit code; 64, and says how, when they make no sense.
+ */
 int audit_command(int argc, char **argv);
 void audit_usage(FILE *to);
 

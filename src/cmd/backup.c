@@ -169,9 +169,9 @@ static int ask(struct call *k)
     struct loop *l;
 
     buf_init(&k->text, MIB);
-    read_admin_key(k);
     if (!k->c->management_port || loop_new(0, &l) < 0)
         return -EIO;
+    read_admin_key(k);
     offload_start(1);
     loop_bind(l);
     int r = co_spawn("call", call_main, k, NULL);

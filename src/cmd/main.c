@@ -154,7 +154,7 @@ static int endpoints(void)
     return 0;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
 
@@ -177,4 +177,14 @@ int main(int argc, char **argv)
     if (!strcmp(command, "--help") || !strcmp(command, "-h") || !strcmp(command, "help"))
         return usage(stdout);
     return usage(stderr);
+}
+
+int main(int argc, char **argv)
+{
+    int r = run(argc, argv);
+
+    config_set_refs(NULL);
+    refs_stop(refs);
+    refs_free(refs);
+    return r;
 }

@@ -49,7 +49,7 @@ static int read_or_make(int dir, struct buf *pem, bool *ret_made)
 int signer_open(int dir, struct signer *ret)
 {
     struct buf pem;
-    bool made;
+    bool made = false;
 
     *ret = (struct signer){0};
     buf_init(&pem, PEM_BYTES);

@@ -250,10 +250,10 @@ int journal_append(
     if (unlikely(r < 0))
         return r;
     must(thread == JOURNAL_OTHER || thread < j->s.threads);
-    if (unlikely(atomic_load_explicit(&j->problem, memory_order_relaxed))) {
-        r = -ENOSPC;
-    } else if (likely(thread != JOURNAL_OTHER)) {
+    if (likely(thread != JOURNAL_OTHER)) {
         r = put(j, thread + 1, payload, &t);
+    } else if (!journal_is_well(j)) {
+        r = -ENOSPC;
     } else {
         pthread_mutex_lock(&j->other_lock);
         r = put(j, 0, payload, &t);

@@ -71,8 +71,9 @@ struct journal_ticket {
 
 /* Appends. payload: a canonical JSON object (journal/payload.h writes them). thread: the loop's
  * index, or JOURNAL_OTHER from anywhere else (a ring under a lock). Copies; does not suspend. ret
- * may be NULL. -ENOSPC: disk full, or the writer is so far behind that the ring is full: the call
- * must be refused (503). -EINVAL: no object, a line feed in it, or a first member whose name does
+ * may be NULL. -ENOSPC: the writer is so far behind that the ring is full; from elsewhere than a
+ * loop also while the disk is full. Loops ask journal_is_well() before a call begins, and are not
+ * refused then: what running calls still have to say waits in the ring. -EINVAL: no object, a line feed in it, or a first member whose name does
  * not begin with a lower-case letter; -EMSGSIZE. */
 #define JOURNAL_OTHER         UINT32_MAX
 #define JOURNAL_THREADS_MAX   254
@@ -130,7 +131,9 @@ int journal_reader_next(
     struct journal_reader *r, struct journal_entry *ret); /* 1, 0 no more yet, -EIO */
 void journal_reader_close(struct journal_reader *r);
 uint64_t journal_last_seq(const struct journal *j); /* synced */
-/* fn is posted to the loop (loop_post) after each group that was synced; one listener. */
+/* fn is posted to the loop (loop_post) after each group that was synced (once for several, when the
+ * loop is slow) and when writing failed; one listener. fn NULL takes it off, which must be done, or
+ * the journal closed, before the loop is freed. */
 struct loop;
 void journal_on_synced(struct journal *j, struct loop *l, void (*fn)(void *ctx), void *ctx);
 

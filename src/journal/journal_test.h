@@ -34,10 +34,15 @@ static inline void t_remove_folder(const char *path)
     rmdir(path);
 }
 
+static inline void t_begin_in(const char *parent)
+{
+    snprintf(t_dir, sizeof(t_dir), "%s/sf-journal-XXXXXX", parent);
+    must(mkdtemp(t_dir));
+}
+
 static inline void t_begin(void)
 {
-    strcpy(t_dir, "/tmp/sf-journal-XXXXXX");
-    must(mkdtemp(t_dir));
+    t_begin_in("/tmp");
 }
 
 static inline void t_end(void)

@@ -29,6 +29,7 @@ struct walk {
     struct journal_recovery *found;
     struct public_keys keys;
     uint64_t expected_seq, lost_ring_bytes;
+    uint64_t certain; /* up to here nothing can be a torn write */
     char *err;
     size_t err_n;
     struct buf hashed;
@@ -132,10 +133,12 @@ static int meet_checkpoint(struct walk *w, const struct journal_entry *e, uint64
 
     if (checkpoint_read(e->payload, &c) < 0 || c.to != e->seq - 1)
         return bad(w, e->seq, "a checkpoint that cannot be read");
-    if (c.from != ch->tree_from) {
-        /* Its line was there, and reading began here. */
-        return c.to + 1 == ch->tree_from ? 0 : bad(w, e->seq, "the checkpoint begins elsewhere");
+    if (c.from != ch->tree_from && c.to + 1 == ch->tree_from) { /* reading began here */
+        memcpy(ch->ring_end, c.ring_end, sizeof(c.ring_end));   /* the line's are not signed */
+        return 0;
     }
+    if (c.from != ch->tree_from)
+        return bad(w, e->seq, "the checkpoint begins elsewhere");
     merkle_root(&ch->tree, root);
     if (memcmp(root, c.root, sizeof(root)) != 0 || checkpoint_verify(&c, &w->keys) < 0)
         return bad(w, e->seq, "the checkpoint does not match its entries");
@@ -205,7 +208,6 @@ static int take_entry(
 static int read_segment(struct walk *w, int fd, off_t from, off_t size, off_t *ret_good)
 {
     struct journal *j = w->j;
-    uint64_t synced = atomic_load(&j->head->synced_seq);
     uint8_t leaf[SHA256_BYTES];
     struct lines l;
     struct str line;
@@ -218,7 +220,7 @@ static int read_segment(struct walk *w, int fd, off_t from, off_t size, off_t *r
         uint64_t seq = j->chain.end.seq + 1;
         const char *why = entry_read(line, &e) ? check_entry(w, &e, leaf) : "not an entry";
         if (why) {
-            r = seq <= synced ? bad(w, seq, why) : 1;
+            r = seq <= w->certain ? bad(w, seq, why) : 1;
             break;
         }
         r = take_entry(w, &e, leaf, (uint64_t)*ret_good);
@@ -228,11 +230,13 @@ static int read_segment(struct walk *w, int fd, off_t from, off_t size, off_t *r
     }
     lines_free(&l);
     if (r == -EMSGSIZE)
-        r = j->chain.end.seq < synced ? bad(w, j->chain.end.seq + 1, "not an entry") : 1;
+        r = j->chain.end.seq < w->certain ? bad(w, j->chain.end.seq + 1, "not an entry") : 1;
     return r;
 }
 
-static int walk_segment(struct walk *w, uint64_t first, off_t from, bool last)
+/* hinted: `from` is what the checkpoint's line says, which is not signed. When it leads to nothing
+ * that can be read: -ESTALE. */
+static int walk_segment(struct walk *w, uint64_t first, off_t from, bool hinted, bool last)
 {
     struct journal *j = w->j;
     char name[SEGMENT_NAME];
@@ -246,10 +250,12 @@ static int walk_segment(struct walk *w, uint64_t first, off_t from, bool last)
     j->segment_first = first;
     int r = fstat(fd, &st) < 0 ? -errno : 0;
     if (r == 0 && st.st_size < from)
-        r = bad(w, j->chain.end.seq, "the chain ends before its checkpoint does");
+        r = -ESTALE;
     if (r == 0)
         r = read_segment(w, fd, from, st.st_size, &good);
     close(fd);
+    if (hinted && good == from && st.st_size > from && (r == 1 || r == -EBADMSG))
+        r = -ESTALE;
     if (r < 0)
         return r;
     if (good < st.st_size && !last)
@@ -269,39 +275,60 @@ static int walk_segments(struct walk *w, const uint64_t *list, size_t n, const s
     while (c && i < n && list[i] != c->segment)
         i++;
     if (i == n)
-        return bad(w, c->to, "the segment of its checkpoint is missing");
+        return -ESTALE;
     for (size_t start = i; i < n; i++) {
         if (i > start && list[i] != w->j->chain.end.seq + 1)
             return bad(w, w->j->chain.end.seq + 1, "a segment is missing here");
-        int r = walk_segment(w, list[i], i == start && c ? (off_t)c->offset : 0, i + 1 == n);
+        bool hinted = i == start && c;
+        int r = walk_segment(w, list[i], hinted ? (off_t)c->offset : 0, hinted, i + 1 == n);
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-static int read_chain(struct walk *w)
+static int walk_from(struct walk *w, const struct checkpoint *c)
 {
-    struct checkpoint c;
+    struct chain *ch = &w->j->chain;
     uint64_t *list = NULL;
     size_t n = 0;
+    int r = segment_list(w->j->dir, &list, &n);
+
+    *ch = (struct chain){.tree_from = 1, .end = {.link = GENESIS}};
+    buf_clear(&w->j->lines);
+    w->found->lost_bytes = 0;
+    if (c) {
+        begin_behind(w, c);
+        if (r == 0 && take_key(w, str_of(c->hmac_key)) < 0)
+            r = -ESTALE;
+    }
+    w->found->checked_from = ch->end.seq + 1;
+    if (r == 0)
+        r = walk_segments(w, list, n, c);
+    free(list);
+    return r;
+}
+
+/* Where the newest checkpoint's line does not lead to what follows it, all is read, and the lines
+ * are made again. */
+static int read_chain(struct walk *w)
+{
+    struct journal *j = w->j;
+    struct checkpoint c;
     int has = open_checkpoints(w, &c);
 
     if (has < 0)
         return has;
-    strcpy(w->j->chain.end.link, GENESIS);
-    w->j->chain.tree_from = 1;
-    if (has) {
-        begin_behind(w, &c);
-        int r = take_key(w, str_of(c.hmac_key));
-        if (r < 0)
-            return r;
-    }
-    int r = segment_list(w->j->dir, &list, &n);
-    w->found->checked_from = w->j->chain.end.seq + 1;
-    if (r == 0)
-        r = walk_segments(w, list, n, has ? &c : NULL);
-    free(list);
+    w->certain = MAX(atomic_load(&j->head->synced_seq), has ? c.to : 0);
+    int r = walk_from(w, has ? &c : NULL);
+    if (r != -ESTALE)
+        return r;
+    r = walk_from(w, NULL);
+    if (r == 0 && j->chain.end.seq < c.to)
+        r = bad(w, c.to, "the chain ends before its checkpoint does");
+    if (r == 0 && ftruncate(j->checkpoints_fd, 0) < 0)
+        r = -errno;
+    j->checkpoints_size = 0;
     return r;
 }
 

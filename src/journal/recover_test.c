@@ -243,7 +243,7 @@ static void test_cut_anywhere(void)
     size_t first_line = (size_t)(strchr(checkpoints, '\n') - checkpoints) + 1;
     for (int i = 0; i < 33; i++)
         p = strchr(p, '\n') + 1;
-    for (size_t cut = (size_t)(p - text); cut < n; cut += 1 + random_below(60)) {
+    for (size_t cut = (size_t)(p - text); cut < n; cut += 1 + random_below(150)) {
         forget_the_head();
         t_write(SEGMENT, text, cut);
         t_write("checkpoints.jsonl", checkpoints, first_line);

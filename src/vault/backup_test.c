@@ -148,7 +148,7 @@ static void test_plain_tar(void)
 {
     fill();
     CHECK_EQ(backup(NULL, true), 0);
-    char command[256];
+    char command[1024];
     snprintf(command, sizeof command, "cd %s && mkdir x && tar xf %s -C x && cmp x/node %s/node",
         top, archive, data);
     CHECK_EQ(system(command), 0);

@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/macros.h"
 #include "base/map.h"
+#include "http/client.h"
+#include "net/dial.h"
 #include "providers/provider.h"
 #include "runtime/loop.h"
 #include "runtime/sync.h"

@@ -31,8 +31,7 @@ static void test_spellings(void)
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"};
     static const char *const bad[] = {"", "short", HEX "00",
-        "zz0102030405060708090a0b0c0d0e0f"
-        "101112131415161718191a1b1c1d1e1f",
+        "zz0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
         "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==", "====", "AAAA"};
     struct master_key k;
 
