@@ -1,11 +1,14 @@
 /* Who calls: every place of a credential, their order, conflicts, and what is refused. */
 #include "base/clock.h"
+#include "keys/catalog_int.h"
 #include "keys/vkey.h"
 #include "llm/exchange_test.h"
+#include "runtime/test_loop.h"
 #include <errno.h>
 
 static struct made made;
 static struct keys_settings settings;
+static struct net_addr from;
 
 #define ONE "sk-sf-11111111"
 #define TWO "sk-sf-22222222"
@@ -26,6 +29,7 @@ static struct str who_at(const char *target, const char *fields)
     int n;
 
     x->keys_settings = &settings;
+    x->client = from;
     int r = stage_authenticate.on_request(x);
     if (r < 0)
         n = snprintf(out, sizeof out, "%d " STR_FMT, x->error.status, STR_ARG(x->error.code));
@@ -132,6 +136,97 @@ static void test_passthrough(void)
     settings.passthrough = false;
 }
 
+/* --- over the catalogue --- */
+
+static struct catalog *cat;
+
+static void put(const char *secret, struct virtual_key k)
+{
+    struct virtual_key *key;
+    char id[17];
+
+    k.subject.is_active = true;
+    vkey_set_secret(&k, str_of(secret), id);
+    must(vkey_new(&k, &key) == 0);
+    catalog_put_key(cat, key);
+}
+
+static struct net_cidrs *cidrs(const char *text)
+{
+    struct net_cidrs *c;
+
+    must(net_cidrs_parse(str_of(text), &c) == 0);
+    return c;
+}
+
+static struct str who_key(const char *target, const char *secret)
+{
+    char fields[128];
+
+    snprintf(fields, sizeof fields, "x-api-key: %s\r\n", secret);
+    return who_at(target, fields);
+}
+
+static void restricted_body(void)
+{
+    const struct str endpoints[] = {STR("models"), STR("/v1/files*")};
+
+    must(catalog_new(&cat) == 0 && catalog_attach(cat) == 0);
+    put("sk-sf-anything", (struct virtual_key){.subject.name = STR("any")});
+    put("sk-sf-endpoint",
+        (struct virtual_key){.subject.name = STR("ep"), .endpoints = {endpoints, 2}});
+    put("sk-sf-nearhere",
+        (struct virtual_key){.subject.name = STR("near"), .addresses = cidrs("192.0.2.0/24,::1")});
+    put("sk-sf-faraway0",
+        (struct virtual_key){.subject.name = STR("far"), .addresses = cidrs("198.51.100.7")});
+    put("sk-sf-inateam0",
+        (struct virtual_key){.subject.name = STR("team"), .team_id = STR("team_off")});
+    co_sleep_until(loop_now() + NS_PER_MS);
+    must(net_addr_parse(STR("192.0.2.9"), 1, &from));
+    CHECK_STR(who_key("/v1/models", "sk-sf-anything"), STR("any"));
+    CHECK_STR(
+        who_key("/v1/models", ONE), STR("401 invalid_api_key")); /* the file's are not in it */
+    CHECK_STR(who_key("/v1/models", "sk-sf-endpoint"), STR("ep"));
+    CHECK_STR(who_key("/v1/files", "sk-sf-endpoint"), STR("ep"));
+    CHECK_STR(who_key("/openai/v1/files/file-1", "sk-sf-endpoint"), STR("ep"));
+    CHECK_STR(who_key("/files/file-1", "sk-sf-endpoint"), STR("ep"));
+    CHECK_STR(who_key("/v1/batches", "sk-sf-endpoint"), STR("403 not_allowed"));
+    CHECK_STR(who_key("/v1/models", "sk-sf-nearhere"), STR("near"));
+    CHECK_STR(who_key("/v1/models", "sk-sf-faraway0"), STR("403 address_not_allowed"));
+    CHECK_STR(who_key("/v1/models", "sk-sf-inateam0"), STR("team"));
+    struct subject off = {.kind = SUBJECT_TEAM, .id = STR("team_off"), .name = STR("secret name")};
+    struct subject *team;
+    must(subject_new(&off, &team) == 0);
+    catalog_put_subject(cat, team);
+    co_sleep_until(loop_now() + NS_PER_MS);
+    CHECK_STR(who_key("/v1/models", "sk-sf-inateam0"), STR("403 not_allowed"));
+    CHECK(str_find(made.x.error.message, STR("secret name")) < 0);
+    catalog_set_fresh(cat, false); /* an unknown key may be a new one */
+    CHECK_STR(who_key("/v1/models", "sk-sf-unknown0"), STR("503 keys_unavailable"));
+    CHECK_STR(who_key("/v1/models", "sk-sf-anything"), STR("any"));
+    catalog_detach(cat);
+    catalog_free(cat);
+}
+
+static void test_restricted(void)
+{
+    in_loop(restricted_body);
+}
+
+/* Whoever guesses is slowed, but a good key from the same place works. */
+static void test_guessing(void)
+{
+    must(net_addr_parse(STR("203.0.113.5"), 1, &from));
+    for (int i = 0; i < FLOOD_FREE; i++)
+        CHECK_STR(who("x-api-key: sk-sf-guess000\r\n"), STR("401 invalid_api_key"));
+    CHECK_STR(who("x-api-key: sk-sf-guess000\r\n"), STR("429 rate_limit_exceeded"));
+    CHECK(made.x.error.retry_after_s > 0 && made.x.error.retry_after_s <= 60);
+    CHECK_STR(who("x-api-key: " ONE "\r\n"), STR("one"));
+    CHECK_STR(who("x-api-key: sk-sf-revoked0\r\n"), STR("401 invalid_api_key"));
+    must(net_addr_parse(STR("203.0.113.6"), 1, &from));
+    CHECK_STR(who("x-api-key: sk-sf-guess000\r\n"), STR("401 invalid_api_key"));
+}
+
 int main(void)
 {
     must(vkey_set_new(&settings.set) == 0);
@@ -146,6 +241,8 @@ int main(void)
     TAP_RUN(test_secret_stays);
     TAP_RUN(test_several);
     TAP_RUN(test_passthrough);
+    TAP_RUN(test_restricted);
+    TAP_RUN(test_guessing);
     made_end(&made);
     vkey_set_free(settings.set);
     return tap_done();

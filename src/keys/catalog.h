@@ -53,7 +53,7 @@ struct subject_state; /* what alerts were given: keys/crossed.c */
 struct subject {
     int refs_; /* atomic */
     enum subject_kind kind;
-    struct str id, name; /* id: "org_…", "team_…", "user_…"; of a customer what the call said */
+    struct str id, name;        /* id: "org_…", "team_…", of a customer what calls say */
     struct str org_id, team_id; /* where it belongs; empty = nowhere */
     struct limits limits;
     bool is_active;

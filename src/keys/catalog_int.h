@@ -31,6 +31,8 @@ struct subject_state {
 size_t subject_state_bytes(const struct limits *l);
 void subject_state_init(struct subject_state *s, const struct limits *l);
 
+/* All but the count of references, which other threads change at any time. */
+void subject_copy(struct subject *to, const struct subject *from);
 /* A record of k under these levels; takes references of its own. */
 int vkey_with_levels(const struct virtual_key *k, const struct subject *org,
     const struct subject *team, const struct subject *user, const struct virtual_key **ret);

@@ -57,6 +57,15 @@ int64_t limits_counter_of(enum subject_kind kind, struct str org_id, struct str 
     enum budget_period p, int64_t at, struct buf *out);
 /* Of the subject's budget i (with its model and tag). */
 int64_t limits_budget_counter(const struct subject *s, unsigned i, int64_t at, struct buf *out);
+/* The counters of budgets for one model or tag in which the call's last attempt counted: a JSON
+ * array
+ * ["name",end of its window,…] for the journal; nothing where there are none. */
+void limits_scopes(const struct exchange *x, struct buf *out);
+/* Of a call whose money is or was held: when that was (wall; 0 = never), which decides the windows,
+ * and the counters of budgets for one model or tag that it counts in. For the journal. */
+int64_t limits_held_at(const struct exchange *x);
+typedef void limits_scope_fn(void *ctx, struct str name, int64_t expires_at);
+void limits_each_scope(const struct exchange *x, limits_scope_fn *fn, void *ctx);
 /* Called when a budget, soft or hard, crosses its share: alerts. Set once at start. percent: 50,
  * 80, 100; each at most once a window on this node. On the thread of the call; must not suspend. */
 typedef void limits_crossed_fn(

@@ -294,11 +294,11 @@ static int count_where(
 static int check_unused(struct registry *r, enum subject_kind kind, struct str id, struct error *e)
 {
     static const char *const sql[SUBJECT_KINDS] = {
-        [SUBJECT_ORG] = "SELECT (SELECT COUNT(*) FROM vkeys WHERE org_id = ?1 AND is_active = 1) + "
-                        "(SELECT COUNT(*) FROM teams WHERE org_id = ?1) + "
-                        "(SELECT COUNT(*) FROM users WHERE org_id = ?1)",
-        [SUBJECT_TEAM] = "SELECT (SELECT COUNT(*) FROM vkeys WHERE team_id = ?1 AND is_active = 1) "
-                         "+ (SELECT COUNT(*) FROM users WHERE team_id = ?1)",
+        [SUBJECT_ORG] = ("SELECT (SELECT COUNT(*) FROM vkeys WHERE org_id = ?1 AND is_active = 1) +"
+                         " (SELECT COUNT(*) FROM teams WHERE org_id = ?1) +"
+                         " (SELECT COUNT(*) FROM users WHERE org_id = ?1)"),
+        [SUBJECT_TEAM] = ("SELECT (SELECT COUNT(*) FROM vkeys WHERE team_id = ?1 AND is_active = 1)"
+                          " + (SELECT COUNT(*) FROM users WHERE team_id = ?1)"),
         [SUBJECT_USER] = "SELECT COUNT(*) FROM vkeys WHERE user_id = ?1 AND is_active = 1",
     };
     int64_t n = 0;

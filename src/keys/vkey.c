@@ -158,7 +158,9 @@ int vkey_with_levels(const struct virtual_key *k, const struct subject *org,
 
     if (!made)
         return -ENOMEM;
-    *made = *k;
+    subject_copy(&made->subject, &k->subject);
+    memcpy((char *)made + sizeof made->subject, (const char *)k + sizeof k->subject,
+        sizeof *k - sizeof k->subject);
     made->subject.refs_ = 1;
     made->base_ = vkey_ref(k->base_ ? k->base_ : k);
     made->org = subject_ref(org);
@@ -166,6 +168,14 @@ int vkey_with_levels(const struct virtual_key *k, const struct subject *org,
     made->user = subject_ref(user);
     *ret = made;
     return 0;
+}
+
+void subject_copy(struct subject *to, const struct subject *from)
+{
+    const size_t counted = offsetof(struct subject, kind);
+
+    to->refs_ = 0;
+    memcpy((char *)to + counted, (const char *)from + counted, sizeof *to - counted);
 }
 
 const struct subject *subject_ref(const struct subject *s)

@@ -2,7 +2,6 @@
 #include "keys/windows.h"
 
 #include "base/macros.h"
-#include <stdio.h>
 
 #define MINUTE (60 * NS_PER_S)
 #define DAY    (86400 * NS_PER_S)
@@ -67,12 +66,24 @@ static void month_window(struct window *w, int64_t wall)
     w->end = w->from + 31 * DAY - (day - 1) * DAY;
 }
 
+static size_t decimal(uint64_t n, char *out, size_t room)
+{
+    char digits[20];
+    size_t k = 0;
+
+    do
+        digits[k++] = (char)('0' + n % 10);
+    while ((n /= 10) && k < room);
+    for (size_t i = 0; i < k; i++)
+        out[i] = digits[k - 1 - i];
+    return k;
+}
+
 static void minute_window(struct window *w, int64_t wall)
 {
     w->from = floor_to(wall, MINUTE);
     w->end = w->from + MINUTE;
-    w->text_n = (uint8_t)snprintf(w->text, sizeof w->text, "%lld",
-        (long long)(uint32_t)(w->from / MINUTE)); /* enough for 8,000 years */
+    w->text_n = (uint8_t)decimal((uint64_t)(w->from / MINUTE), w->text, sizeof w->text);
 }
 
 static void make(enum window_kind k, int64_t wall, struct window *w)
@@ -97,16 +108,12 @@ static void make(enum window_kind k, int64_t wall, struct window *w)
 
 void window_at(enum window_kind k, int64_t wall, struct window *ret)
 {
-    static _Thread_local struct window newest[WINDOW_KINDS];
-    struct window *w = &newest[k];
+    static _Thread_local struct window last[WINDOW_KINDS];
+    struct window *w = &last[k];
 
-    if (likely(w->text_n && wall >= w->from && wall < w->end)) {
-        *ret = *w;
-        return;
-    }
-    make(k, wall, ret);
-    if (ret->from > w->from || !w->text_n)
-        *w = *ret;
+    if (unlikely(!w->text_n || wall < w->from || wall >= w->end))
+        make(k, wall, w);
+    *ret = *w;
 }
 
 struct str counter_name_of(const struct subject *s, char letter, const struct window *w,

@@ -12,7 +12,7 @@
  *   m2026-11        of a month        e             ever
  *   m2026-11/1f4a…  of a budget for one model or tag: which one, hashed
  *
- * A thread remembers the newest window of each kind, so that a name costs two copies.
+ * A thread remembers the last window of each kind, so that a name costs two copies.
  */
 #ifndef SF_KEYS_WINDOWS_H
 #define SF_KEYS_WINDOWS_H
