@@ -24,6 +24,9 @@ enum config_role {
 /* SMARTFLOW_JOURNAL, in the order of its words. */
 enum journal_mode { JOURNAL_MODE_BATCH, JOURNAL_MODE_STRICT, JOURNAL_MODE_OFF };
 
+/* SMARTFLOW_UNOWNED, in the order of its words. */
+enum unowned_mode { UNOWNED_AUTO, UNOWNED_ALLOW, UNOWNED_DENY };
+
 struct prices_overlay;
 struct secret_refs;
 struct vault_secrets;
@@ -66,6 +69,8 @@ struct config {
     uint64_t log_body_max;                 /* of one prompt or reply on the journal */
     int64_t body_retention, row_retention; /* 0 = for ever */
     struct str node;                       /* empty: one is made and kept in the data folder */
+    unsigned unowned;                      /* enum unowned_mode */
+    int64_t batch_poll;                    /* how often open batches are looked at */
     /* what is told to others */
     struct alert_settings alert;
     struct telemetry_settings telemetry;

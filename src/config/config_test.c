@@ -178,7 +178,7 @@ static void test_durations(void)
     } rows[] = {{"5", 5 * NS_PER_S}, {"5s", 5 * NS_PER_S}, {"5 s", 5 * NS_PER_S},
         {"1500ms", 1500 * NS_PER_MS}, {"2m", 120 * NS_PER_S}, {"2min", 120 * NS_PER_S},
         {"1h", 3600 * NS_PER_S}, {"1H", 3600 * NS_PER_S}, {"", 0}, {"s", 0}, {"-1s", 0},
-        {"1.5s", 0}, {"1d", 0}, {"0", 0}, {"99999999999999999999s", 0}, {"9223372036854775807h", 0},
+        {"1.5s", 0}, {"1w", 0}, {"0", 0}, {"99999999999999999999s", 0}, {"9223372036854775807h", 0},
         {"1e3", 0}, {"0x10", 0}};
     char set[64];
 
@@ -272,9 +272,11 @@ static void test_lines(void)
         {"virtual_keys:\n- {name: a, key: sk-sf-11111111, colour: red}\n",
             "2: a virtual key has no field 'colour'"},
         {"virtual_keys:\n- {name: a, key: sk-sf-11111111, model_allowlist: gpt-4o}\n",
-            "2: model_allowlist must be a list\n"},
+            "2: 'model_allowlist' must be a list of at most 100"},
         {"virtual_keys:\n- {name: a, key: sk-sf-11111111, is_active: flase}\n",
-            "2: is_active must be true or false, not 'flase'\n"},
+            "2: 'is_active' must be true or false.\n"},
+        {"virtual_keys:\n- {name: a, key: sk-sf-11111111, budgets: {hourly: 1}}\n", "2: 'budgets"},
+        {"virtual_keys:\n- {name: a, key: sk-sf-11111111, rpm_limit: -1}\n", "2: 'rpm_limit'"},
         {"virtual_keys:\n- {name: a, key: sk-sf-11111111}\n- {name: b, key: sk-sf-11111111}\n",
             "is already another's\n"},
     };
@@ -370,6 +372,9 @@ static void test_virtual_keys(void)
                                 "  key: sk-sf-11111111\n"
                                 "  model_allowlist: [gpt-4o, 'claude-*']\n"
                                 "  provider_allowlist: [openai, anthropic]\n"
+                                "  budgets: {daily: 1.5, monthly: '20'}\n"
+                                "  rpm_limit: 60\n"
+                                "  expires_at: 2090-01-01T00:00:00Z\n"
                                 "- {name: off, key: sk-sf-22222222, is_active: no}\n"),
         ENV("SMARTFLOW_DEMO_KEY=sk-sf-demo0000"))
                            ->c;
@@ -381,6 +386,10 @@ static void test_virtual_keys(void)
     CHECK_STR(k->subject.name, STR("team"));
     CHECK(vkey_allows_model(k, STR("claude-x")) && !vkey_allows_model(k, STR("gpt-5")));
     CHECK(vkey_allows_provider(k, STR("openai")) && !vkey_allows_provider(k, STR("groq")));
+    CHECK_EQ(k->subject.limits.rpm, 60);
+    CHECK_EQ(k->subject.limits.budgets_n, 2);
+    CHECK_EQ(k->subject.limits.budgets[0].limit_nano, 1500000000);
+    CHECK_EQ(k->expires_at / NS_PER_S, 3786912000);
     k = vkey_find(c->keys.set, STR("sk-sf-22222222"));
     CHECK(k && !k->subject.is_active);
     CHECK(vkey_find(c->keys.set, STR("sk-sf-demo0000")) != NULL);

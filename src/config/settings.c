@@ -96,6 +96,12 @@ const struct setting settings[] = {
         "How long prompts and replies are kept; 0 is for ever."},
     {"SMARTFLOW_LOG_RETENTION", SET_DURATION, AT(row_retention), 0, SECONDS(3650LL * 86400), "0",
         "How long log rows are kept in the database; 0 is for ever."},
+    {"SMARTFLOW_UNOWNED", SET_WORD, AT(unowned), 0, 0, "auto",
+        "Files, batches, responses and conversations of which nobody knows who made them: for every "
+        "key (allow), for none (deny), or for every key until there is a team (auto).",
+        "auto allow deny"},
+    {"SMARTFLOW_BATCH_POLL", SET_DURATION, AT(batch_poll), MS(100), SECONDS(86400), "60s",
+        "How often batches that run are looked at, so that their cost is booked when they end."},
     {"SMARTFLOW_BUDGET_WAIT", SET_DURATION, AT(keys.limits.budget_wait), 0, SECONDS(600), "10s",
         "How long a call waits where only money held by other calls stands in its way."},
     {"SMARTFLOW_DEFAULT_MAX_TOKENS", SET_UINT, AT(keys.limits.default_output), 1, 1 << 20, "4096",

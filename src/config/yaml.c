@@ -5,7 +5,9 @@
  * cors_origins.
  */
 #include "config/settings_int.h"
+#include "keys/record.h"
 #include "text/nearest.h"
+#include "json/scan.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,6 +16,7 @@
 
 #define NAME_MAX_ 160
 #define DEPTH_MAX 8
+#define KEY_DEPTH 4
 #define NODES_MAX 10000 /* aliases can make a small file a huge tree */
 
 struct walk {
@@ -42,59 +45,117 @@ static struct str scalar(struct walk *w, const yaml_node_t *n, const char *what)
     return STR_NONE;
 }
 
-/* A sequence of scalars into an arena array. */
-static unsigned list(struct walk *w, const yaml_node_t *n, const char *what, const struct str **ret)
-{
-    unsigned count = 0;
-
-    if (n->type != YAML_SEQUENCE_NODE) {
-        loader_problem(w->l, line_of(n), "%s must be a list", what);
-        return 0;
-    }
-    size_t items = (size_t)(n->data.sequence.items.top - n->data.sequence.items.start);
-    struct str *out = arena_alloc(&w->l->c->arena, items * sizeof *out + 1);
-    for (size_t i = 0; out && i < items; i++)
-        out[count++] =
-            scalar(w, yaml_document_get_node(w->doc, n->data.sequence.items.start[i]), what);
-    *ret = out;
-    return count;
-}
-
 /* --- virtual_keys --- */
 
-static void is_active(struct walk *w, struct virtual_key *k, const yaml_node_t *v)
-{
-    struct str text = scalar(w, v, "is_active");
+/* A node as JSON, so that a key's fields are read by the one table that the management API uses. */
+static void as_json(struct walk *w, const yaml_node_t *n, struct buf *out, unsigned depth);
 
-    if (v->type == YAML_SCALAR_NODE && setting_bool(text, &k->subject.is_active) < 0)
-        loader_problem(
-            w->l, line_of(v), "is_active must be true or false, not '" STR_FMT "'", STR_ARG(text));
+static void scalar_json(const yaml_node_t *n, struct buf *out)
+{
+    struct str text = str_at((const char *)n->data.scalar.value, n->data.scalar.length);
+    bool plain = n->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    struct json_error e;
+    enum json_type type = JSON_NONE;
+    bool flag;
+
+    if (plain && json_scan(text, NULL, NULL, 0, &type, &e) == 0)
+        buf_addstr(out, text);
+    else if (plain && setting_bool(text, &flag) == 0)
+        buf_addstr(out, flag ? STR("true") : STR("false"));
+    else
+        buf_addjson(out, text);
 }
 
-static void key_member(
-    struct walk *w, struct virtual_key_row *row, struct str name, const yaml_node_t *v)
+static void sequence_json(struct walk *w, const yaml_node_t *n, struct buf *out, unsigned depth)
 {
-    struct virtual_key *k = &row->key;
+    buf_addc(out, '[');
+    for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
+        buf_addstr(out, i > n->data.sequence.items.start ? STR(",") : STR(""));
+        as_json(w, yaml_document_get_node(w->doc, *i), out, depth);
+    }
+    buf_addc(out, ']');
+}
 
-    if (str_eq(name, STR("name")))
-        k->subject.name = scalar(w, v, "name");
-    else if (str_eq(name, STR("key")))
-        row->secret = scalar(w, v, "key");
-    else if (str_eq(name, STR("model_allowlist")))
-        k->models.n = list(w, v, "model_allowlist", &k->models.at);
-    else if (str_eq(name, STR("provider_allowlist")))
-        k->providers.n = list(w, v, "provider_allowlist", &k->providers.at);
-    else if (str_eq(name, STR("is_active")))
-        is_active(w, k, v);
+static void mapping_json(struct walk *w, const yaml_node_t *n, struct buf *out, unsigned depth)
+{
+    buf_addc(out, '{');
+    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+        buf_addstr(out, p > n->data.mapping.pairs.start ? STR(",") : STR(""));
+        buf_addjson(out, scalar(w, yaml_document_get_node(w->doc, p->key), "a field's name"));
+        buf_addc(out, ':');
+        as_json(w, yaml_document_get_node(w->doc, p->value), out, depth);
+    }
+    buf_addc(out, '}');
+}
+
+static void as_json(struct walk *w, const yaml_node_t *n, struct buf *out, unsigned depth)
+{
+    if (out->err)
+        return;
+    if (n->type == YAML_SCALAR_NODE)
+        scalar_json(n, out);
+    else if (depth >= KEY_DEPTH)
+        loader_problem(w->l, line_of(n), "a field of a virtual key is nested too deep");
+    else if (n->type == YAML_SEQUENCE_NODE)
+        sequence_json(w, n, out, depth + 1);
+    else if (n->type == YAML_MAPPING_NODE)
+        mapping_json(w, n, out, depth + 1);
+}
+
+/* Those that lead to records of the store are the API's alone. */
+static bool is_for_files(const struct field_row *f)
+{
+    static const char *const others[] = {"team_id", "user_id", "org_id", "id"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+        if (!strcmp(f->name, others[i]))
+            return false;
+    return (f->flags & FIELD_CREATE) != 0;
+}
+
+static bool is_text(const struct field_row *f)
+{
+    return f->type == FIELD_TEXT || f->type == FIELD_WORD || f->type == FIELD_TIME;
+}
+
+static void no_such_field(struct walk *w, const yaml_node_t *v, struct str name)
+{
+    const struct record_type *t = record_type(SUBJECT_KEY);
+    _cleanup_(buf_free) struct buf all = {0};
+
+    buf_init(&all, 4 * KIB);
+    for (unsigned i = 0; i < t->fields_n; i++)
+        if (is_for_files(&t->fields[i]))
+            buf_printf(&all, ", %s", t->fields[i].name);
+    loader_problem(w->l, line_of(v), "a virtual key has no field '" STR_FMT "' (key" STR_FMT ")",
+        STR_ARG(name), STR_ARG(buf_str(&all)));
+}
+
+static void key_member(struct walk *w, struct record *rec, struct str name, const yaml_node_t *v)
+{
+    const struct record_type *t = record_type(SUBJECT_KEY);
+    const struct field_row *f = field_find(t->fields, t->fields_n, name, NULL);
+    _cleanup_(buf_free) struct buf json = {0};
+    struct error e = {0};
+
+    if (!f || !is_for_files(f)) {
+        no_such_field(w, v, name);
+        return;
+    }
+    buf_init(&json, 64 * KIB);
+    if (v->type == YAML_SCALAR_NODE && is_text(f)) /* also a name like 123 */
+        buf_addjson(&json, scalar(w, v, f->name));
     else
-        loader_problem(w->l, line_of(v),
-            "a virtual key has no field '" STR_FMT "' (name, key, model_allowlist, "
-            "provider_allowlist, is_active)",
-            STR_ARG(name));
+        as_json(w, v, &json, 0);
+    if (json.err || field_parse(f, buf_str(&json), rec, &w->l->c->arena, &e) < 0)
+        loader_problem(w->l, line_of(v), STR_FMT,
+            STR_ARG(e.message.n ? e.message : STR("a field of a virtual key is too long")));
 }
 
 static void one_key(struct walk *w, const yaml_node_t *n)
 {
+    struct record rec = {.is_active = true};
+
     if (n->type != YAML_MAPPING_NODE) {
         loader_problem(w->l, line_of(n), "a virtual key must be a mapping with name and key");
         return;
@@ -103,12 +164,17 @@ static void one_key(struct walk *w, const yaml_node_t *n)
     if (!row)
         return;
     row->line = line_of(n);
-    row->key.subject.is_active = true;
-    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++)
-        key_member(w, row, scalar(w, yaml_document_get_node(w->doc, p->key), "a field's name"),
-            yaml_document_get_node(w->doc, p->value));
-    if (!row->secret.n || !row->key.subject.name.n)
+    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+        struct str name = scalar(w, yaml_document_get_node(w->doc, p->key), "a field's name");
+        const yaml_node_t *v = yaml_document_get_node(w->doc, p->value);
+        if (str_eq(name, STR("key")))
+            row->secret = scalar(w, v, "key");
+        else
+            key_member(w, &rec, name, v);
+    }
+    if (!row->secret.n || !rec.name.n)
         loader_problem(w->l, row->line, "a virtual key needs a name and a key");
+    row->key = key_of_record(&rec);
     row->next = w->l->keys;
     w->l->keys = row;
     w->l->keys_n++;
@@ -140,11 +206,10 @@ static void joined(struct walk *w, const char *name, const yaml_node_t *n)
             buf_addstr(&b, scalar(w, yaml_document_get_node(w->doc, p->value), name));
         }
     } else if (n->type == YAML_SEQUENCE_NODE) {
-        const struct str *items;
-        unsigned count = list(w, n, name, &items);
-        for (unsigned i = 0; i < count; i++) {
-            buf_addstr(&b, i ? STR(",") : STR(""));
-            buf_addstr(&b, items[i]);
+        yaml_node_item_t *first = n->data.sequence.items.start;
+        for (yaml_node_item_t *i = first; i < n->data.sequence.items.top; i++) {
+            buf_addstr(&b, i > first ? STR(",") : STR(""));
+            buf_addstr(&b, scalar(w, yaml_document_get_node(w->doc, *i), name));
         }
     } else {
         buf_addstr(&b, text_of(w, n));

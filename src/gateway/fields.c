@@ -7,6 +7,8 @@
 #include "base/secret.h"
 #include "crypto/random.h"
 #include "gateway/gateway_int.h"
+#include "keys/limits.h"
+#include "telemetry/telemetry.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -97,12 +99,22 @@ static void add_line(struct buf *out, struct str name, struct str value)
     buf_addstr(out, STR("\r\n"));
 }
 
+/* What tracing writes itself. */
+static bool is_trace_field(const struct http_field *h)
+{
+    return h->id == HTTP_TRACEPARENT ||
+           (h->id == HTTP_OTHER && str_ieq(h->name, STR("tracestate")));
+}
+
 static void client_fields(struct exchange *x, bool websocket, struct buf *out)
 {
     const struct http_fields *f = &x->rq->head.fields;
+    bool traced = telemetry_trace_attempt(x, out);
 
     for (unsigned i = 0; i < f->n; i++) {
         const struct http_field *h = &f->at[i];
+        if (traced && is_trace_field(h))
+            continue;
         if (kept_back(h) || http_is_hop_by_hop(f, h) || h->id == HTTP_VIA)
             continue;
         if (h->id == HTTP_SEC_WEBSOCKET_KEY || h->id == HTTP_SEC_WEBSOCKET_VERSION ||
@@ -257,13 +269,24 @@ static bool reply_field_passes(
     }
 }
 
+static bool is_rate_limit(struct str name)
+{
+    return str_istarts(name, STR("x-ratelimit-")) || str_istarts(name, STR("anthropic-ratelimit-"));
+}
+
+/* Where the key has limits, those are what its holder wants to know, not the provider's. */
 void gw_reply_fields(
     struct exchange *x, const struct http_head *from, bool decoded, struct buf *out)
 {
+    size_t before = out->n;
+
+    limits_fields(x, out);
+    bool limited = out->n > before;
     for (unsigned i = 0; i < from->fields.n; i++) {
         const struct http_field *h = &from->fields.at[i];
         if (!reply_field_passes(from, h, decoded) ||
-            (h->id == HTTP_OTHER && http_is_hop_by_hop(&from->fields, h)))
+            (h->id == HTTP_OTHER && http_is_hop_by_hop(&from->fields, h)) ||
+            (limited && h->id == HTTP_OTHER && is_rate_limit(h->name)))
             continue;
         struct str value = gw_file_session_field(x, from, h);
         if (value.p)

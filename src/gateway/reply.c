@@ -2,6 +2,7 @@
  * Replies that the gateway makes itself: errors in the caller's dialect and small JSON answers.
  */
 #include "gateway/gateway_int.h"
+#include "keys/limits.h"
 
 #define SCRATCH_MAX (2 * LIMIT_HEAD_BYTES)
 
@@ -41,6 +42,7 @@ static void error_fields(struct exchange *x, struct buf *out)
         endpoint_allow_text(x->match.allow, out);
         buf_addstr(out, STR("\r\n"));
     }
+    limits_fields(x, out);
     gw_own_fields(x, out);
 }
 

@@ -107,6 +107,10 @@ int field_parse(
 void fields_write(const struct field_row *rows, unsigned n, const void *record, struct buf *out);
 void field_write_value(const struct field_row *f, const void *record, struct buf *out);
 
+/* A key as calls see it: views into the record's texts, but addresses, which vkey_new() and
+ * vkey_set_add() take over. */
+struct virtual_key key_of_record(const struct record *rec);
+
 /* "12.50" and 12.5 alike: exact nano-dollars. -EINVAL no decimal, -ERANGE negative, above 1e9 USD
  * or finer than a nano-dollar. */
 int money_parse(struct str json, int64_t *ret_nano);

@@ -240,7 +240,7 @@ static struct net_cidrs *addresses_of(const struct str_list *l)
     return c;
 }
 
-static int publish_key(struct registry *r, const struct record *rec)
+struct virtual_key key_of_record(const struct record *rec)
 {
     struct virtual_key k = {.subject = subject_of(SUBJECT_KEY, rec),
         .models = rec->models,
@@ -259,12 +259,18 @@ static int publish_key(struct registry *r, const struct record *rec)
         .content = (enum key_content)rec->content,
         .created_at = rec->created_at,
         .expires_at = rec->expires_at};
-    struct virtual_key *made;
 
     memcpy(k.hash, rec->hash, sizeof k.hash);
     if (rec->last4.n)
         memcpy(k.last4, rec->last4.p, MIN(rec->last4.n, sizeof k.last4 - 1));
+    return k;
+}
+
+static int publish_key(struct registry *r, const struct record *rec)
+{
+    struct virtual_key k = key_of_record(rec), *made;
     int n = vkey_new(&k, &made);
+
     if (n < 0)
         return n;
     catalog_put_key(r->catalog, made);
