@@ -1,6 +1,6 @@
 /*
- * What operators ask: health, metrics, coroutines, and the management API under /api/. Served on the
- * management port and, unless it is switched off, on the proxy port too.
+ * What operators ask: health, metrics, coroutines, and the management API under /api/. Served on
+ * the management port and, unless it is switched off, on the proxy port too.
  */
 #ifndef SF_ADMIN_ADMIN_H
 #define SF_ADMIN_ADMIN_H
@@ -45,17 +45,20 @@ struct admin_env {
     struct registry *registry;
     struct catalog *catalog;
     struct shared *shared;
-    struct vault *vault; /* provider keys */
+    struct vault *vault;     /* provider keys */
     const char *journal_dir; /* for readers and proofs */
     struct str node;         /* this node's id, which is its chain's; outlives the calls */
     const char *config_path; /* of the file, for checking a changed setting; may be NULL */
     char *const *environ;    /* likewise: the process's own, without what the store lays over */
-    uint8_t session_key[32]; /* signs session cookies: from the master key; all zero = in the store */
-    int64_t session_ttl;     /* ns; 0 = 12 h */
-    /* The i-th setting; false behind the last. value may be built in scratch. NULL = none are shown. */
-    bool (*setting_at)(const struct config *c, unsigned i, struct admin_setting *ret,
-        struct buf *scratch);
-    /* The i-th model of the built-in table; NULL behind the last. NULL = only overrides are listed. */
+    uint8_t
+        session_key[32]; /* signs session cookies: from the master key; all zero = in the store */
+    int64_t session_ttl; /* ns; 0 = 12 h */
+    /* The i-th setting; false behind the last. value may be built in scratch. NULL = none are
+     * shown. */
+    bool (*setting_at)(
+        const struct config *c, unsigned i, struct admin_setting *ret, struct buf *scratch);
+    /* The i-th model of the built-in table; NULL behind the last. NULL = only overrides are listed.
+     */
     const struct model_facts *(*model_at)(size_t i);
     /* The caller's address behind trusted proxies; NULL = the connection's. */
     struct net_addr (*client_address)(const struct config *c, const struct http_request *rq);

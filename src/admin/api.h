@@ -1,13 +1,13 @@
 /*
  * How an endpoint of the management API is written. A subject's file exports an array of rows, and
- * table.c lists the arrays: that is all it takes for a path to be routed, to be guarded, to have its
- * parameters checked, and to stand in the OpenAPI document.
+ * table.c lists the arrays: that is all it takes for a path to be routed, to be guarded, to have
+ * its parameters checked, and to stand in the OpenAPI document.
  *
  * A call passes these steps (call.c): row by path and method → who (auth.c) → role → CSRF → query
- * and body by their schemas → handler → audit → reply. A handler returns 0 with the data written into
- * c->out, or a negative errno with c->error filled, mostly by `return admin_fail(…)`. It runs in the
- * request's coroutine and may suspend; everything it is given lives until it returns. A handler that
- * changes something is not cancelled when its client goes away.
+ * and body by their schemas → handler → audit → reply. A handler returns 0 with the data written
+ * into c->out, or a negative errno with c->error filled, mostly by `return admin_fail(…)`. It runs
+ * in the request's coroutine and may suspend; everything it is given lives until it returns. A
+ * handler that changes something is not cancelled when its client goes away.
  *
  * Nothing is allowed unless a row says so: a row without a role, or one that lets organisation
  * administrators or users in without saying how they are confined to what is theirs, does not start
@@ -47,11 +47,11 @@ enum admin_row_flag {
     ADMIN_BODY_RAW = 1 << 0,      /* the handler validates c->text itself, against row->body */
     ADMIN_BODY_OPTIONAL = 1 << 1, /* an empty body is {} */
     ADMIN_CHANGES = 1 << 2,       /* body fields with FIELD_UPDATE instead of FIELD_CREATE */
-    ADMIN_UNRECORDED = 1 << 3,    /* POST that changes nothing, or whose record is not the audit's */
-    ADMIN_BARE = 1 << 4,          /* c->out is the whole body, without an envelope */
-    ADMIN_EXTRAS = 1 << 5,        /* members and parameters that are not known are ignored */
-    ADMIN_CREATED = 1 << 6,       /* answers 201 */
-    ADMIN_OWN_ACT = 1 << 7,       /* changes nothing but the caller's own session */
+    ADMIN_UNRECORDED = 1 << 3, /* POST that changes nothing, or whose record is not the audit's */
+    ADMIN_BARE = 1 << 4,       /* c->out is the whole body, without an envelope */
+    ADMIN_EXTRAS = 1 << 5,     /* members and parameters that are not known are ignored */
+    ADMIN_CREATED = 1 << 6,    /* answers 201 */
+    ADMIN_OWN_ACT = 1 << 7,    /* changes nothing but the caller's own session */
 };
 
 /* The members of an object: what a body or query may hold, or what a reply does. */
@@ -109,8 +109,8 @@ enum admin_by { BY_NOBODY, BY_ADMIN_KEY, BY_TOKEN, BY_SESSION, BY_VIRTUAL_KEY };
 struct admin_who {
     enum admin_by by;
     enum user_role role;
-    struct str actor;   /* for the audit: "admin", "admin_user:adm_…", "key:0123…" */
-    struct str id;      /* of the administrator; empty for the admin key */
+    struct str actor; /* for the audit: "admin", "admin_user:adm_…", "key:0123…" */
+    struct str id;    /* of the administrator; empty for the admin key */
     struct str name, email;
     struct str org_id;  /* org_admin: the one organisation */
     struct str user_id; /* internal_user: the user whose keys and logs these are; may be empty */
@@ -138,7 +138,7 @@ struct admin_call {
     bool limit_given;
     struct str cursor;
     /* the reply */
-    int status; /* 0 = 200 or 201 */
+    int status;             /* 0 = 200 or 201 */
     struct buf out, fields; /* the data's JSON; further header lines */
     struct error error;
     bool replied;  /* the handler sent it itself */
@@ -171,13 +171,13 @@ bool admin_owns(struct admin_call *c, struct str org_id, struct str user_id, str
 
 /* The parameter of the path called so. */
 struct str admin_param(const struct admin_call *c, unsigned i);
-/* Whether the body or query gave this field, which must stand in the schema. */
+/* Whether the body or query gave this field; false where the schema has none of the name. */
 bool admin_gave(const struct admin_call *c, const char *body_field);
 bool admin_asked(const struct admin_call *c, const char *query_field);
 /* --- lists --- */
 
-/* One page. The source appends the items (JSON objects) to items with put_item(), at most limit, and
- * sets next when there may be more: any text that lets it go on from there. */
+/* One page. The source appends the items (JSON objects) to items with put_item(), at most limit,
+ * and sets next when there may be more: any text that lets it go on from there. */
 struct admin_page {
     unsigned limit;
     struct str cursor; /* next of the page before; empty: the first */

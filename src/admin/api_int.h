@@ -10,9 +10,9 @@
 
 /* The i-th array of rows; NULL behind the last. */
 const struct admin_rows *admin_table_at(unsigned i);
-/* What a path leads to: the row for the method, or, where the path exists with others only, NULL and
- * the methods allowed as bits by enum http_method. Segments of the path that the template names go
- * to params, still encoded. */
+/* What a path leads to: the row for the method, or, where the path exists with others only, NULL
+ * and the methods allowed as bits by enum http_method. Segments of the path that the template names
+ * go to params, still encoded. */
 struct admin_match {
     const struct admin_row *row;
     unsigned allow;
@@ -56,29 +56,33 @@ int admin_authorize(struct admin_call *c); /* by role: 0, or 403 */
 /* --- session.c --- */
 #define SESSION_COOKIE "smartflow_token"
 #define CSRF_COOKIE    "smartflow_csrf"
-/* The session of the cookie: 0 with c->who filled, -ENOENT none or none that is good, or c->error. */
+/* The session of the cookie: 0 with c->who filled, -ENOENT none or none that is good, or c->error.
+ */
 int admin_session_find(struct admin_call *c);
 int admin_session_csrf(struct admin_call *c); /* 0, or 403 */
 /* Makes one for c->who: its cookie lines into c->fields, and the token for x-csrf-token. */
 int admin_session_make(struct admin_call *c, struct str *ret_csrf, int64_t *ret_expires);
 int admin_session_end(struct admin_call *c, struct str id);
 struct str admin_csrf_token(struct admin_call *c, struct str session_id);
-void admin_session_forget_key(void); /* the signing key may be another store's */
+void admin_session_forget_key(void);              /* the signing key may be another store's */
 struct str admin_key_print(struct admin_call *c); /* names the admin key in force; not the key */
 
 /* --- audit.c --- */
 /* Before a change: whether it could be recorded; else c->error. */
 bool admin_can_audit(struct admin_call *c);
-/* A JSON object without its secrets, with each value as an integer or a text: what a journal's entry
- * may hold. Invalid JSON becomes {}. */
+/* The caller's address without its port. */
+void admin_address(const struct admin_call *c, char out[static 64]);
+/* A JSON object without its secrets, with each value as an integer or a text: what a journal's
+ * entry may hold. Invalid JSON becomes {}. */
 void admin_changes_text(struct str json, struct buf *out);
 
 /* --- users.c --- */
-/* The administrator with this token, or with this id, when active: 0 with c->who, -ENOENT, c->error. */
+/* The administrator with this token, or with this id, when active: 0 with c->who, -ENOENT,
+ * c->error. */
 int admin_user_by_token(struct admin_call *c, struct str token);
 struct store_rows;
-int admin_user_take(struct admin_call *c, const struct store_rows *rows, unsigned row,
-    unsigned first_column);
+int admin_user_take(
+    struct admin_call *c, const struct store_rows *rows, unsigned row, unsigned first_column);
 /* The columns that admin_user_take() reads: 0, -ENOENT when it is not active. */
 #define ADMIN_USER_WHO "u.id, u.name, u.email, u.role, u.org_id, u.user_id, u.is_active"
 

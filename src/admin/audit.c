@@ -1,26 +1,26 @@
 /*
  * The record of what administrators do: admin_audit() is the only place that writes it. An act goes
- * onto the journal, and the reply waits until it is on disk there. A row in the store mirrors it for
- * lists; if that fails the act is recorded nevertheless, and the log says so.
+ * onto the journal, and the reply waits until it is on disk there. A row in the store mirrors it
+ * for lists; if that fails the act is recorded nevertheless, and the log says so.
  *
- * A journal's entry holds integers and texts alone, and never a secret: of members whose names speak
- * of one the last four characters stay, at any depth.
+ * A journal's entry holds integers and texts alone, and never a secret: of members whose names
+ * speak of one the last four characters stay, at any depth.
  */
 #include "admin/api_int.h"
 #include "base/log.h"
 #include "crypto/digest.h"
 #include "journal/journal.h"
 #include "journal/payload.h"
-#include "json/scan.h"
 #include "runtime/loop.h"
 #include "store/store.h"
 #include "text/utf8.h"
+#include "json/scan.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define CHANGES_MAX   64          /* members of one change */
-#define CHANGES_BYTES (32 * KIB)  /* beyond it only its hash is kept */
+#define CHANGES_MAX   64         /* members of one change */
+#define CHANGES_BYTES (32 * KIB) /* beyond it only its hash is kept */
 #define AUDIT_WAIT    (10 * NS_PER_S)
 #define DEPTH_MAX     16
 
@@ -120,7 +120,8 @@ static void put_value(struct buf *out, const struct change *ch)
     put_redacted(&text, ch->name, ch->value, DEPTH_MAX);
     struct str v = buf_str(&text);
     enum json_type t = json_type_of(v);
-    if (t == JSON_STRING || (t == JSON_NUMBER && json_u64(v, &ignored) == 0 && ignored <= INT64_MAX))
+    if (t == JSON_STRING ||
+        (t == JSON_NUMBER && json_u64(v, &ignored) == 0 && ignored <= INT64_MAX))
         buf_addstr(out, v);
     else
         buf_addjson(out, v);
@@ -151,6 +152,14 @@ void admin_changes_text(struct str json, struct buf *out)
 }
 
 /* --- the entry --- */
+
+void admin_address(const struct admin_call *c, char out[static 64])
+{
+    net_addr_text(&c->client, out);
+    char *port = strrchr(out, ':');
+    if (port)
+        *port = '\0';
+}
 
 struct act {
     int64_t at;
@@ -204,12 +213,13 @@ static void mirror(struct admin_call *c, const struct act *a, uint64_t seq)
         store_text(c->who.actor), store_text(str_of(user_role_words[c->who.role])),
         store_text(a->target), store_text(str_of(a->address)), store_text(str_of(c->id)),
         store_text(a->changes)};
-    int r = c->env->store ? store_exec(c->env->store,
-                                "INSERT INTO admin_acts (chain, seq, at, event, action, actor, role, "
-                                "target, address, request_id, changes) VALUES (?1, ?2, ?3, ?4, ?5, "
-                                "?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (chain, seq) DO NOTHING",
-                                v, ARRAY_LEN(v), NULL, err)
-                          : 0;
+    int r = c->env->store
+                ? store_exec(c->env->store,
+                      "INSERT INTO admin_acts (chain, seq, at, event, action, actor, role, "
+                      "target, address, request_id, changes) VALUES (?1, ?2, ?3, ?4, ?5, "
+                      "?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (chain, seq) DO NOTHING",
+                      v, ARRAY_LEN(v), NULL, err)
+                : 0;
 
     if (r < 0)
         log_msg(LOG_WARN, "%s: the act is on the journal, but not in the store's list: %s", c->id,
@@ -257,7 +267,7 @@ int admin_audit(struct admin_call *c, const char *event, const char *action, str
     if (text.err || text.n > CHANGES_BYTES)
         too_much(changes, &text);
     a.changes = buf_str(&text);
-    net_addr_text(&c->client, a.address);
+    admin_address(c, a.address);
     c->audited = true;
     int r = record(c, &a);
     return r < 0 ? unrecorded(c, r) : 0;

@@ -1,15 +1,15 @@
 /*
  * The audit: acts of administrators as a list, the journal as it is written for whoever wants to
- * check it, and the checks themselves. What reads the journal's files does so on the offload pool, a
- * piece at a time.
+ * check it, and the checks themselves. What reads the journal's files does so on the offload pool,
+ * a piece at a time.
  */
 #include "admin/api_int.h"
 #include "admin/rows.h"
 #include "journal/journal.h"
-#include "json/scan.h"
 #include "runtime/co.h"
 #include "runtime/offload.h"
 #include "store/store.h"
+#include "json/scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,7 +109,8 @@ static int acts_page(struct admin_call *c, struct admin_page *p, void *ctx)
         return admin_bad(c, "cursor", "cursor is not of this list.");
     int r = store_query(c->env->store,
         "SELECT chain, seq, at, event, action, actor, role, target, address, request_id, changes "
-        "FROM admin_acts WHERE (at < ?1 OR (at = ?1 AND (chain < ?2 OR (chain = ?2 AND seq < ?3)))) "
+        "FROM admin_acts WHERE (at < ?1 OR (at = ?1 AND (chain < ?2 OR (chain = ?2 AND seq < "
+        "?3)))) "
         "AND at >= ?4 AND at < ?5 AND (?6 = '' OR actor = ?6) AND (?7 = '' OR action = ?7) "
         "AND (?8 = '' OR target = ?8) ORDER BY at DESC, chain DESC, seq DESC LIMIT ?9",
         v, ARRAY_LEN(v), &rows, err);
@@ -250,8 +251,7 @@ static const struct field_row check_fields[] = {
     {"to_seq", FIELD_INT, 0, 0, 0, 0, NULL, NULL, "The last.", NULL},
     {"entries_checked", FIELD_INT, 0, 0, 0, 0, NULL, NULL, "How many.", NULL},
     {"hmac_mismatches", FIELD_INT, 0, 0, 0, 0, NULL, NULL, "Entries that were changed.", NULL},
-    {"prev_hash_breaks", FIELD_INT, 0, 0, 0, 0, NULL, NULL, "Places where the chain is cut.",
-        NULL},
+    {"prev_hash_breaks", FIELD_INT, 0, 0, 0, 0, NULL, NULL, "Places where the chain is cut.", NULL},
     {"missing", FIELD_INT, 0, 0, 0, 0, NULL, NULL, "Numbers that are not there.", NULL},
     {"duplicates", FIELD_INT, 0, 0, 0, 0, NULL, NULL, "Numbers that are there twice.", NULL},
     {"first_bad", FIELD_TEXT, 0, 0, 0, 0, NULL, NULL, "What is wrong first.", NULL},

@@ -119,8 +119,8 @@ int admin_authorize(struct admin_call *c)
     must(c->who.by != BY_NOBODY);
     if (c->row->may & 1u << c->who.role)
         return 0;
-    return admin_fail(c, 403, "not_allowed", "The role %s may not do this.",
-        user_role_words[c->who.role]);
+    return admin_fail(
+        c, 403, "not_allowed", "The role %s may not do this.", user_role_words[c->who.role]);
 }
 
 /* --- confining --- */
@@ -140,7 +140,8 @@ void admin_own_user(struct admin_call *c, struct str *ret_user, struct str *ret_
     *ret_key = user ? c->who.key_id : STR_NONE;
 }
 
-/* An empty id never matches: what belongs to no organisation is nobody's but the administrators'. */
+/* An empty id never matches: what belongs to no organisation is nobody's but the administrators'.
+ */
 static bool same(struct str mine, struct str theirs)
 {
     return mine.n && str_eq(mine, theirs);

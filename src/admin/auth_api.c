@@ -50,10 +50,12 @@ static int me(struct admin_call *c)
             "The organisation that an org_admin manages.", NULL},                                  \
         {"user_id", FIELD_TEXT, 0, 0, 0, 64, NULL, NULL,                                           \
             "The user whose keys and logs an internal_user sees.", NULL},                          \
-        {"key_id", FIELD_TEXT, 0, 0, 0, 64, NULL, NULL,                                            \
-            "The virtual key that was presented.", NULL},                                          \
-        {"csrf_token", FIELD_TEXT, 0, 0, 0, 64, NULL, NULL,                                        \
-            "Sessions: what x-csrf-token must be.", NULL}
+        {"key_id", FIELD_TEXT, 0, 0, 0, 64, NULL, NULL, "The virtual key that was presented.",     \
+            NULL},                                                                                 \
+    {                                                                                              \
+        "csrf_token", FIELD_TEXT, 0, 0, 0, 64, NULL, NULL, "Sessions: what x-csrf-token must be.", \
+            NULL                                                                                   \
+    }
 
 static const struct field_row me_fields[] = {WHO_FIELDS};
 static const struct admin_schema me_reply = {"Caller", me_fields, ARRAY_LEN(me_fields), 0};
@@ -88,8 +90,8 @@ static int login(struct admin_call *c)
     if (r < 0)
         return r;
     if (c->who.by == BY_VIRTUAL_KEY)
-        return admin_fail(c, 403, "not_allowed",
-            "A virtual key opens no session: send it as a bearer token.");
+        return admin_fail(
+            c, 403, "not_allowed", "A virtual key opens no session: send it as a bearer token.");
     if (!c->env->store)
         return admin_store_fail(c, -EHOSTDOWN, NULL);
     r = admin_session_make(c, &csrf, &expires);
@@ -110,7 +112,8 @@ static int logout(struct admin_call *c)
     int r = 0;
 
     if (c->who.by != BY_SESSION)
-        return admin_fail(c, 400, "no_session", "There is no session to end: this call used a key.");
+        return admin_fail(
+            c, 400, "no_session", "There is no session to end: this call used a key.");
     r = admin_session_end(c, c->who.session);
     if (r == 0)
         r = admin_audit(c, "policy_change", "session.logout", c->who.session, STR_NONE);
@@ -152,8 +155,8 @@ static int sessions_page(struct admin_call *c, struct admin_page *p, void *ctx)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
     char err[STORE_ERR_BYTES] = "";
-    const struct store_value v[] = {store_text(p->cursor), store_int(clock_wall()),
-        store_int((int64_t)p->limit + 1)};
+    const struct store_value v[] = {
+        store_text(p->cursor), store_int(clock_wall()), store_int((int64_t)p->limit + 1)};
     int r = store_query(c->env->store,
         "SELECT id, kind, subject, address, user_agent, created_at, expires_at FROM admin_sessions "
         "WHERE id > ?1 AND expires_at > ?2 ORDER BY id LIMIT ?3",
@@ -185,8 +188,8 @@ static int revoke(struct admin_call *c)
 
     if (!c->env->store)
         return admin_store_fail(c, -EHOSTDOWN, NULL);
-    int r = store_exec(
-        c->env->store, "DELETE FROM admin_sessions WHERE id = ?1", &v, 1, &changed, err);
+    int r =
+        store_exec(c->env->store, "DELETE FROM admin_sessions WHERE id = ?1", &v, 1, &changed, err);
     if (r < 0)
         return admin_store_fail(c, r, err);
     if (!changed)

@@ -38,12 +38,13 @@ void admin_use(const struct admin_env *e)
 
 static int set_error(struct admin_call *c, int status, const char *code, struct str message)
 {
-    if (!c->error.status)
-        c->error = (struct error){
-            .status = status,
-            .code = str_of(code),
-            .message = message.p ? message : STR("Out of memory."),
-        };
+    struct error *e = &c->error;
+
+    if (e->status) /* the first cause counts */
+        return -EREMOTEIO;
+    e->status = status; /* when to come again may have been said before */
+    e->code = str_of(code);
+    e->message = message.p ? message : STR("Out of memory.");
     return -EREMOTEIO;
 }
 
@@ -79,8 +80,8 @@ int admin_bad(struct admin_call *c, const char *param, const char *fmt, ...)
 
 int admin_not_found(struct admin_call *c, const char *what, struct str id)
 {
-    return admin_fail(c, 404, "not_found", "There is no %s '" STR_FMT "'.", what,
-        (int)MIN(id.n, 100), id.p);
+    return admin_fail(
+        c, 404, "not_found", "There is no %s '" STR_FMT "'.", what, (int)MIN(id.n, 100), id.p);
 }
 
 static void log_store_error(const struct admin_call *c, int r, const char *err)
@@ -113,8 +114,9 @@ int admin_store_fail(struct admin_call *c, int r, const char *err)
     }
     log_store_error(c, r, err);
     if (r != -EHOSTDOWN && r != -ETIMEDOUT)
-        return admin_fail(c, 500, "internal_error", "The gateway could not do this; its log has "
-                                                    "the reason under this request's id.");
+        return admin_fail(c, 500, "internal_error",
+            "The gateway could not do this; its log has "
+            "the reason under this request's id.");
     c->error.retry_after_s = 1;
     return admin_fail(c, 503, "store_unavailable", "The database cannot be reached.");
 }
@@ -144,8 +146,8 @@ static void error_body(struct admin_call *c, struct buf *b)
     put_open(b, "error", '{');
     put_name(b, "message");
     if (e->hint.n)
-        buf_addjson(b, arena_printf(&c->arena, STR_FMT " " STR_FMT, STR_ARG(e->message),
-                           STR_ARG(e->hint)));
+        buf_addjson(
+            b, arena_printf(&c->arena, STR_FMT " " STR_FMT, STR_ARG(e->message), STR_ARG(e->hint)));
     else
         buf_addjson(b, e->message);
     put_str(b, "type", e->type.n ? e->type : str_of(type_of(e->status)));
@@ -224,8 +226,7 @@ bool admin_duties_done(struct admin_call *c)
     const struct admin_row *row = c->row;
     bool is_confined = c->who.role == ROLE_ORG_ADMIN || c->who.role == ROLE_INTERNAL_USER;
     bool forgot_scope = row->scope == SCOPE_OWN && is_confined && !c->confined;
-    bool forgot_audit =
-        admin_row_changes(row) && !(row->flags & ADMIN_UNRECORDED) && !c->audited;
+    bool forgot_audit = admin_row_changes(row) && !(row->flags & ADMIN_UNRECORDED) && !c->audited;
 
     if (!forgot_scope && !forgot_audit)
         return true;
@@ -310,7 +311,8 @@ static int decode_params(struct admin_call *c, const struct admin_match *m)
             if ((unsigned char)text[k] < 0x20)
                 n = -EINVAL;
         if (n <= 0)
-            return admin_fail(c, 404, "not_found", "Parameter %u of the path names nothing.", i + 1);
+            return admin_fail(
+                c, 404, "not_found", "Parameter %u of the path names nothing.", i + 1);
         c->params[i] = str_at(text, (size_t)n);
     }
     c->params_n = m->params_n;

@@ -2,16 +2,16 @@
  * Settings: what is in force and where it comes from, and changes to them that last in the store.
  *
  * A change is checked by the loader itself: a snapshot is loaded, on the offload pool, with the new
- * values in the environment, and thrown away; what the loader finds wrong is the answer. So there is
- * one set of rules. What the store says wins over the environment, which wins over the file.
+ * values in the environment, and thrown away; what the loader finds wrong is the answer. So there
+ * is one set of rules. What the store says wins over the environment, which wins over the file.
  */
 #include "admin/api_int.h"
 #include "admin/rows.h"
 #include "admin/settings_int.h"
-#include "json/scan.h"
 #include "runtime/offload.h"
 #include "store/store.h"
 #include "text/nearest.h"
+#include "json/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -275,8 +275,8 @@ static int may_change(struct admin_call *c, struct str name)
         return unknown_setting(c, name);
     if (!s.secret && admin_setting_place(name) != SETTING_FIXED)
         return 0;
-    admin_fail(c, 400, "fixed_setting",
-        STR_FMT " can only be set in the environment or the file.", STR_ARG(name));
+    admin_fail(c, 400, "fixed_setting", STR_FMT " can only be set in the environment or the file.",
+        STR_ARG(name));
     c->error.param = arena_dup(&c->arena, name);
     return -EREMOTEIO;
 }

@@ -1,10 +1,10 @@
 /*
  * Who guesses administrators' credentials. A table of fixed size, one for all threads, counts the
  * wrong ones from an address (of IPv6 from a /64) within a minute. After GUARD_FREE of them the
- * address has to wait for the minute to end, and its credentials are not even looked at: an operator
- * may have chosen an admin key that can be guessed, and a token costs a query. A long admin key
- * cannot be guessed and is let through nevertheless (auth.c), so that nobody behind the same address
- * can lock its owner out; sessions are, too.
+ * address has to wait for the minute to end, and its credentials are not even looked at: an
+ * operator may have chosen an admin key that can be guessed, and a token costs a query. A long
+ * admin key cannot be guessed and is let through nevertheless (auth.c), so that nobody behind the
+ * same address can lock its owner out; sessions are, too.
  */
 #include "admin/api_int.h"
 #include "base/map.h"

@@ -1,6 +1,6 @@
 /*
- * /api/health/comprehensive: every part that a call needs, and whether it is there. It costs no call
- * to a provider.
+ * /api/health/comprehensive: every part that a call needs, and whether it is there. It costs no
+ * call to a provider.
  */
 #include "admin/api_int.h"
 #include "admin/rows.h"
@@ -28,7 +28,7 @@ static void store_part(struct health *h, const struct admin_env *e)
 
     h->degraded += !up;
     put_part(h, "store", up ? "ok" : "down",
-        !e->store ? "not there"
+        !e->store                              ? "not there"
         : store_kind(e->store) == STORE_SQLITE ? "sqlite"
                                                : "postgresql");
 }
@@ -39,7 +39,10 @@ static void shared_store_part(struct health *h, const struct admin_env *e)
     bool up = e->shared && shared_is_up(e->shared);
 
     h->degraded += !up;
-    put_part(h, "shared", up ? "ok" : "down", !e->shared ? "not there" : remote ? "redis" : "in process");
+    put_part(h, "shared", up ? "ok" : "down",
+        !e->shared ? "not there"
+        : remote   ? "redis"
+                   : "in process");
 }
 
 static void journal_part(struct health *h, const struct admin_env *e, const struct config *c)

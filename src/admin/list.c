@@ -3,8 +3,8 @@
  *
  * A source gives pages; where it goes on is a text of its own making. What a client gets of it is
  * base64url of a CRC-32 over the row's path and that text, and the text: opaque, and a cursor that
- * was cut, mistyped or taken from another list is told apart from a good one. It carries no right: a
- * source confines the caller whatever its cursor says.
+ * was cut, mistyped or taken from another list is told apart from a good one. It carries no right:
+ * a source confines the caller whatever its cursor says.
  *
  * Streams hold one page at a time. The columns of CSV are the members of the row's reply schema; a
  * cell that a spreadsheet would run as a formula gets an apostrophe before it.
@@ -113,8 +113,8 @@ static enum format format_of(const struct admin_call *c)
         type = str_trim(str_split(&type, ';'));
         if (str_ieq(type, STR("text/csv")))
             return FORMAT_CSV;
-        if (str_ieq(type, STR("application/x-ndjson")) ||
-            str_ieq(type, STR("application/jsonl")) || str_ieq(type, STR("application/jsonlines")))
+        if (str_ieq(type, STR("application/x-ndjson")) || str_ieq(type, STR("application/jsonl")) ||
+            str_ieq(type, STR("application/jsonlines")))
             return FORMAT_JSONL;
         if (str_ieq(type, STR("application/json")) || str_eq(type, STR("*/*")))
             return FORMAT_JSON;
@@ -172,15 +172,21 @@ static void csv_cell(struct buf *out, struct str value)
 
 static void csv_header(const struct admin_schema *s, struct buf *out)
 {
-    for (unsigned i = 0; i < s->n; i++)
-        buf_printf(out, "%s%s", i ? "," : "", s->fields[i].name);
+    unsigned n;
+    const struct field_row *f = admin_fields(s, &n);
+
+    for (unsigned i = 0; i < n; i++)
+        buf_printf(out, "%s%s", i ? "," : "", f[i].name);
     buf_addstr(out, STR("\r\n"));
 }
 
 static void csv_line(const struct admin_schema *s, struct str item, struct buf *out)
 {
-    for (unsigned i = 0; i < s->n; i++) {
-        struct str name = str_of(s->fields[i].name), value;
+    unsigned n;
+    const struct field_row *f = admin_fields(s, &n);
+
+    for (unsigned i = 0; i < n; i++) {
+        struct str name = str_of(f[i].name), value;
         json_members(item, &name, &value, 1);
         if (i)
             buf_addc(out, ',');
@@ -189,8 +195,7 @@ static void csv_line(const struct admin_schema *s, struct str item, struct buf *
     buf_addstr(out, STR("\r\n"));
 }
 
-static void add_lines(
-    const struct admin_call *c, enum format f, struct str items, struct buf *out)
+static void add_lines(const struct admin_call *c, enum format f, struct str items, struct buf *out)
 {
     size_t at = json_inside(items);
     struct str key, item;
@@ -209,7 +214,8 @@ static void add_lines(
 static int begin(struct admin_call *c, enum format f)
 {
     _cleanup_(buf_free) struct buf fields = {0};
-    struct str type = f == FORMAT_CSV ? STR("text/csv; charset=utf-8") : STR("application/x-ndjson");
+    struct str type =
+        f == FORMAT_CSV ? STR("text/csv; charset=utf-8") : STR("application/x-ndjson");
 
     buf_init(&fields, LIMIT_HEAD_BYTES);
     admin_reply_fields(c, type, &fields);
@@ -241,8 +247,8 @@ static int write_page(struct admin_call *c, struct listing *s, bool first)
     return r;
 }
 
-/* A page's memory is its own, or a long list would fill the call's. What has to outlive it, where it
- * goes on and what went wrong, is copied. */
+/* A page's memory is its own, or a long list would fill the call's. What has to outlive it, where
+ * it goes on and what went wrong, is copied. */
 static int one_page(
     struct admin_call *c, struct listing *s, admin_page_fn *page, void *ctx, bool first)
 {
@@ -281,8 +287,7 @@ static int stream_pages(struct admin_call *c, struct listing *s, admin_page_fn *
     return r;
 }
 
-static int reply_stream(
-    struct admin_call *c, enum format f, admin_page_fn *page, void *ctx)
+static int reply_stream(struct admin_call *c, enum format f, admin_page_fn *page, void *ctx)
 {
     struct listing s = {.format = f, .left = c->limit_given ? c->limit : UINT32_MAX};
 

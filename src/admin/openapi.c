@@ -1,6 +1,6 @@
 /*
- * GET /api/openapi.json: the OpenAPI 3.1 document, made from the rows that route and their tables of
- * fields. So what it says is what is checked.
+ * GET /api/openapi.json: the OpenAPI 3.1 document, made from the rows that route and their tables
+ * of fields. So what it says is what is checked.
  */
 #include "admin/api_int.h"
 #include "admin/rows.h"
@@ -100,7 +100,10 @@ static void put_field(struct buf *b, const struct field_row *f, enum use use)
             put_int(b, "maxItems", f->max);
         break;
     case FIELD_OBJECT:
-        put_str(b, "type", STR("object"));
+        if (use == USE_REPLY) /* replies have lists of objects, too */
+            put_raw(b, "type", STR("[\"object\",\"array\",\"null\"]"));
+        else
+            put_type(b, "object", use);
         break;
     case FIELD_BUDGETS:
         put_budgets(b);
@@ -298,8 +301,8 @@ static void put_body(struct buf *b, const struct admin_row *r)
     put_open(b, "content", '{');
     put_open(b, "application/json", '{');
     put_open(b, "schema", '{');
-    put_object(b, r->body, r->flags & ADMIN_CHANGES ? USE_UPDATE : USE_CREATE,
-        r->flags & ADMIN_EXTRAS);
+    put_object(
+        b, r->body, r->flags & ADMIN_CHANGES ? USE_UPDATE : USE_CREATE, r->flags & ADMIN_EXTRAS);
     for (unsigned i = 0; i < 4; i++)
         put_close(b, '}');
 }
@@ -354,8 +357,7 @@ static void put_operation(struct buf *b, const struct admin_row *r)
 /* --- the whole --- */
 
 /* Calls f for each row, in the table's order, until it returns true: then that row, or NULL. */
-static const struct admin_row *each_row(
-    bool (*f)(const struct admin_row *r, void *ctx), void *ctx)
+static const struct admin_row *each_row(bool (*f)(const struct admin_row *r, void *ctx), void *ctx)
 {
     const struct admin_rows *rows;
 

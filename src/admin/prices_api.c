@@ -6,9 +6,9 @@
 #include "admin/api_int.h"
 #include "admin/rows.h"
 #include "admin/settings_int.h"
-#include "json/scan.h"
 #include "llm/prices.h"
 #include "store/store.h"
+#include "json/scan.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -42,8 +42,7 @@ static const struct field_row price_fields[] = {
     {"prices", FIELD_OBJECT, 0, 0, 0, 0, NULL, NULL,
         "US dollars a token, as exact decimals in strings; null where unknown.", NULL},
 };
-static const struct admin_schema price_schema = {
-    "Price", price_fields, ARRAY_LEN(price_fields), 0};
+static const struct admin_schema price_schema = {"Price", price_fields, ARRAY_LEN(price_fields), 0};
 
 /* Pico-dollars as a decimal: 0.00000015 */
 static void put_pico(struct buf *b, const char *name, int64_t pico)
@@ -54,8 +53,8 @@ static void put_pico(struct buf *b, const char *name, int64_t pico)
         put_null(b, name);
         return;
     }
-    int n = snprintf(text, sizeof text, "%" PRId64 ".%012" PRId64, pico / 1000000000000,
-        pico % 1000000000000);
+    int n = snprintf(
+        text, sizeof text, "%" PRId64 ".%012" PRId64, pico / 1000000000000, pico % 1000000000000);
     while (n > 1 && text[n - 1] == '0')
         n--;
     n -= text[n - 1] == '.';
@@ -263,6 +262,18 @@ static struct str entry_text(struct admin_call *c, const struct price_body *p)
     return arena_dup(&c->arena, buf_str(&b));
 }
 
+/* A price, or a limit of tokens. */
+static bool says_anything(struct str prices)
+{
+    size_t at = json_inside(prices);
+    struct str key, value;
+
+    while (json_next(prices, &at, &key, &value))
+        if (str_find(key, STR("cost_per_")) >= 0 || str_find(key, STR("_tokens")) >= 0)
+            return true;
+    return false;
+}
+
 static int check_entry(struct admin_call *c, const struct price_body *p, struct str entry)
 {
     struct prices_overlay *made = NULL;
@@ -274,8 +285,8 @@ static int check_entry(struct admin_call *c, const struct price_body *p, struct 
     if (json_find(p->prices, STR("litellm_provider")).p)
         return admin_bad(c, "prices", "prices: the provider stands beside the prices.");
     if (!provider_by_id(p->provider))
-        return admin_bad(c, "provider", "provider: there is no provider '" STR_FMT "'.",
-            STR_ARG(p->provider));
+        return admin_bad(
+            c, "provider", "provider: there is no provider '" STR_FMT "'.", STR_ARG(p->provider));
     buf_init(&b, 64 * KIB);
     put_open(&b, NULL, '{');
     buf_addjson(&b, name);
@@ -283,11 +294,12 @@ static int check_entry(struct admin_call *c, const struct price_body *p, struct 
     buf_addstr(&b, entry);
     put_close(&b, '}');
     int r = prices_overlay_parse(buf_str(&b), &made, err, sizeof err);
-    size_t n = r == 0 ? prices_overlay_models(made) : 0, unpriced = r == 0 ? prices_overlay_unpriced(made) : 0;
+    size_t n = r == 0 ? prices_overlay_models(made) : 0;
+    size_t unpriced = r == 0 ? prices_overlay_unpriced(made) : 0;
     prices_overlay_unref(made);
     if (r < 0)
         return admin_bad(c, "prices", "prices: %s", err);
-    if (!n || unpriced)
+    if (!n || unpriced || !says_anything(p->prices))
         return admin_bad(c, "prices", "prices: there is no price in it that is used here.");
     return 0;
 }
@@ -296,8 +308,8 @@ static int save(struct admin_call *c, struct str name, struct str value)
 {
     struct store_batch *b = NULL;
     char err[STORE_ERR_BYTES] = "";
-    const struct store_value v[] = {store_text(name), store_text(value), store_int(clock_wall()),
-        store_text(c->who.actor)};
+    const struct store_value v[] = {
+        store_text(name), store_text(value), store_int(clock_wall()), store_text(c->who.actor)};
     int r = store_batch_new(&b);
 
     if (r == 0 && value.p)
@@ -322,8 +334,8 @@ static int create(struct admin_call *c)
 {
     const struct price_body *p = c->body;
     struct str entry = entry_text(c, p);
-    struct str name = arena_printf(&c->arena, PRICE_PREFIX STR_FMT "/" STR_FMT,
-        STR_ARG(p->provider), STR_ARG(p->model));
+    struct str name = arena_printf(
+        &c->arena, PRICE_PREFIX STR_FMT "/" STR_FMT, STR_ARG(p->provider), STR_ARG(p->model));
     int r = check_entry(c, p, entry);
 
     if (r == 0)

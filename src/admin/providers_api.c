@@ -137,7 +137,6 @@ static void put_decimal(struct buf *b, const char *name, double v)
     buf_printf(b, "%.6f", isfinite(v) && v >= 0 ? v : 0.0);
 }
 
-
 static void put_snapshot(
     struct admin_call *c, const struct perf *p, const struct upstream *u, struct str id)
 {
@@ -236,8 +235,8 @@ static void put_base(struct buf *b, const struct upstream *u)
     put_str(b, "base_url", str_of(url));
 }
 
-static void put_provider(struct admin_call *c, struct buf *b, const struct provider *p,
-    const struct perfs *all)
+static void put_provider(
+    struct admin_call *c, struct buf *b, const struct provider *p, const struct perfs *all)
 {
     const struct upstream *u = upstream_of(c, p->id);
     bool configured = u && u->configured;

@@ -7,6 +7,21 @@
 
 #include "base/buf.h"
 
+/* Short names for rows of handlers; the symbols bear the folder's, since others have some as well.
+ */
+#define put_name        admin_put_name
+#define put_open        admin_put_open
+#define put_close       admin_put_close
+#define put_str         admin_put_str
+#define put_str_or_null admin_put_str_or_null
+#define put_int         admin_put_int
+#define put_bool        admin_put_bool
+#define put_null        admin_put_null
+#define put_money       admin_put_money
+#define put_time        admin_put_time
+#define put_raw         admin_put_raw
+#define put_share       admin_put_share
+
 /* name NULL: an item of an array. */
 void put_name(struct buf *b, const char *name);
 void put_open(struct buf *b, const char *name, char bracket); /* '{' or '[' */

@@ -1,12 +1,13 @@
 /*
  * What a call is given beside its path: the query's parameters and the body's members, read by the
  * tables of fields that the row names (keys/record.h). A parameter is text; it is brought into the
- * form that the same field would have in JSON, so that one table and one set of messages serve both.
+ * form that the same field would have in JSON, so that one table and one set of messages serve
+ * both.
  */
 #include "admin/api_int.h"
-#include "json/scan.h"
 #include "text/nearest.h"
 #include "text/utf8.h"
+#include "json/scan.h"
 
 #include <errno.h>
 
@@ -45,7 +46,8 @@ static void add_texts(struct buf *out, struct str value)
     buf_addc(out, ']');
 }
 
-/* The value as JSON. What cannot be of the field's type stays a string, for field_parse to refuse. */
+/* The value as JSON. What cannot be of the field's type stays a string, for field_parse to refuse.
+ */
 static struct str as_json(struct admin_call *c, const struct field_row *f, struct str value)
 {
     _cleanup_(buf_free) struct buf b = {0};
@@ -91,7 +93,9 @@ static int keep_filter(struct admin_call *c, const struct field_row *f, struct s
     if (c->filters_n == ADMIN_FILTERS_MAX)
         return admin_bad(c, f->name, "There are too many filters.");
     if (f->type == FIELD_BOOL)
-        value = str_eq(value, STR("1")) ? STR("true") : str_eq(value, STR("0")) ? STR("false") : value;
+        value = str_eq(value, STR("1"))   ? STR("true")
+                : str_eq(value, STR("0")) ? STR("false")
+                                          : value;
     c->filters[c->filters_n++] = (struct admin_filter){str_of(f->name), value};
     return 0;
 }
@@ -128,8 +132,7 @@ static int set_limit(struct admin_call *c, struct str value)
     if (c->limit_given)
         return admin_bad(c, "limit", "limit is given twice.");
     if (!value.p || str_u64(value, &n) < 0 || n < 1 || n > ADMIN_LIST_MAX)
-        return admin_bad(
-            c, "limit", "limit must be a whole number from 1 to %d.", ADMIN_LIST_MAX);
+        return admin_bad(c, "limit", "limit must be a whole number from 1 to %d.", ADMIN_LIST_MAX);
     c->limit = (unsigned)n;
     c->limit_given = true;
     return 0;
@@ -174,8 +177,8 @@ static int check_required(struct admin_call *c, const struct admin_schema *s)
 {
     for (unsigned i = 0; s && i < s->n; i++)
         if ((s->fields[i].flags & FIELD_REQUIRED) && !(c->query_given & (uint64_t)1 << i))
-            return admin_bad(c, s->fields[i].name, "%s is missing: %s", s->fields[i].name,
-                s->fields[i].doc);
+            return admin_bad(
+                c, s->fields[i].name, "%s is missing: %s", s->fields[i].name, s->fields[i].doc);
     return 0;
 }
 
@@ -196,8 +199,8 @@ static int body_failed(struct admin_call *c, int r)
 {
     switch (r) {
     case -EMSGSIZE:
-        return admin_fail(c, 413, "body_too_large", "The body may have at most %zu bytes.",
-            ADMIN_BODY_BYTES);
+        return admin_fail(
+            c, 413, "body_too_large", "The body may have at most %zu bytes.", ADMIN_BODY_BYTES);
     case -EINVAL:
         return admin_fail(c, 400, "invalid_body", "The body is not properly framed.");
     case -ETIMEDOUT:
@@ -240,8 +243,8 @@ static int parse_members(struct admin_call *c, const struct admin_schema *s)
 
     if (!(c->body = arena_zalloc(&c->arena, s->size)))
         return admin_fail(c, 500, "internal_error", "Out of memory.");
-    int r = fields_parse(
-        s->fields, s->n, need, c->text, c->body, &c->body_given, &c->arena, &c->error);
+    int r =
+        fields_parse(s->fields, s->n, need, c->text, c->body, &c->body_given, &c->arena, &c->error);
     return r == -EINVAL && c->error.status ? -EREMOTEIO : r;
 }
 
@@ -266,7 +269,8 @@ int admin_parse_body(struct admin_call *c)
 
 const struct field_row *admin_fields(const struct admin_schema *s, unsigned *ret_n)
 {
-    const struct record_type *t = s->record ? record_type((enum subject_kind)(s->record - 1)) : NULL;
+    const struct record_type *t =
+        s->record ? record_type((enum subject_kind)(s->record - 1)) : NULL;
 
     *ret_n = t ? t->fields_n : s->n;
     return t ? t->fields : s->fields;
@@ -282,8 +286,7 @@ static bool given(const struct admin_schema *s, uint64_t bits, const char *name)
 {
     unsigned i = 0;
 
-    must(s && field_find(s->fields, s->n, str_of(name), &i));
-    return bits & (uint64_t)1 << i;
+    return s && field_find(s->fields, s->n, str_of(name), &i) && (bits & (uint64_t)1 << i);
 }
 
 bool admin_gave(const struct admin_call *c, const char *body_field)

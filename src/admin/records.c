@@ -45,9 +45,9 @@ static bool may_see(struct admin_call *c, enum subject_kind kind, const struct r
     bool is_user = kind == SUBJECT_USER, is_key = kind == SUBJECT_KEY;
 
     return admin_owns(c, org_of(kind, rec),
-        is_user       ? rec->id
-            : is_key ? rec->user_id
-                     : STR_NONE,
+        is_user  ? rec->id
+        : is_key ? rec->user_id
+                 : STR_NONE,
         is_key ? rec->id : STR_NONE);
 }
 
@@ -103,8 +103,7 @@ static int put_spend(struct admin_call *c, enum subject_kind kind, const struct 
     return 0;
 }
 
-int admin_record_show(
-    struct admin_call *c, const struct record *rec, struct str secret, bool spend)
+int admin_record_show(struct admin_call *c, const struct record *rec, struct str secret, bool spend)
 {
     enum subject_kind kind = admin_kind(c);
     int r = 0;
@@ -316,8 +315,8 @@ int admin_record_audit(
     enum subject_kind kind = admin_kind(c);
     struct str action = arena_printf(&c->arena, "%s.%s", words[kind], verb);
 
-    return admin_audit(c, kind == SUBJECT_KEY ? "key_event" : "policy_change", action.p, rec->id,
-        changes);
+    return admin_audit(
+        c, kind == SUBJECT_KEY ? "key_event" : "policy_change", action.p, rec->id, changes);
 }
 
 int admin_records_create(struct admin_call *c)
@@ -332,8 +331,7 @@ int admin_records_create(struct admin_call *c)
     if (r < 0)
         return r;
     c->confined = true;
-    r = registry_create(
-        c->env->registry, admin_kind(c), json, &rec, &secret, &c->arena, &e);
+    r = registry_create(c->env->registry, admin_kind(c), json, &rec, &secret, &c->arena, &e);
     if (r < 0)
         return admin_registry_fail(c, r, &e);
     if ((r = admin_record_audit(c, "create", &rec, json)) < 0)

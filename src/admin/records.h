@@ -16,7 +16,8 @@ int admin_records_update(struct admin_call *c);
 int admin_records_delete(struct admin_call *c);
 int admin_records_reset_spend(struct admin_call *c);
 
-/* The record that the first parameter of the path names, if the caller may see it: 0 or c->error. */
+/* The record that the first parameter of the path names, if the caller may see it: 0 or c->error.
+ */
 int admin_record_load(struct admin_call *c, struct record *ret);
 /* Its members, with what it has spent when spend is set, and the secret when there is one. */
 int admin_record_show(

@@ -17,7 +17,10 @@ extern const struct admin_rows admin_prices_rows;    /* prices_api.c */
 extern const struct admin_rows admin_config_rows;    /* config_api.c */
 extern const struct admin_rows admin_health_rows;    /* health_api.c */
 extern const struct admin_rows admin_audit_rows;     /* audit_api.c */
+extern const struct admin_rows admin_logs_rows;      /* logs_api.c: calls */
+extern const struct admin_rows admin_analytics_rows; /* analytics_api.c */
 extern const struct admin_rows admin_vault_rows;     /* vault_api.c: provider keys */
+extern const struct admin_rows admin_alerts_rows;    /* alerts_api.c */
 extern const struct admin_rows admin_openapi_rows;   /* openapi.c */
 
 #endif

@@ -1,23 +1,23 @@
 /*
- * Sessions of browsers. Logging in puts a row into the store and gives two cookies: smartflow_token,
- * a JWT (HS256) that scripts cannot read, and smartflow_csrf, which they can. The JWT names the
- * session by 32 random bytes of which the store knows the hash alone; a session is good while its
- * row is there, so that it can be revoked at once on all nodes.
+ * Sessions of browsers. Logging in puts a row into the store and gives two cookies:
+ * smartflow_token, a JWT (HS256) that scripts cannot read, and smartflow_csrf, which they can. The
+ * JWT names the session by 32 random bytes of which the store knows the hash alone; a session is
+ * good while its row is there, so that it can be revoked at once on all nodes.
  *
  * Whoever changes something with the cookie must send x-csrf-token as given at login. It is an HMAC
  * of the session's name, so that nothing about it has to be kept.
  *
  * The signing key is the environment's (from the master key), or one that the store keeps for all
- * nodes. Nothing but this one form of JWT is accepted: the header is compared as bytes, so that there
- * is no algorithm to choose.
+ * nodes. Nothing but this one form of JWT is accepted: the header is compared as bytes, so that
+ * there is no algorithm to choose.
  */
 #include "admin/api_int.h"
 #include "crypto/digest.h"
 #include "crypto/encode.h"
 #include "crypto/random.h"
-#include "json/scan.h"
 #include "store/store.h"
 #include "text/utf8.h"
+#include "json/scan.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -103,8 +103,8 @@ void admin_session_forget_key(void)
     pthread_mutex_unlock(&kept.lock);
 }
 
-static int keyed(struct admin_call *c, const char *purpose, struct str data,
-    uint8_t out[static SHA256_BYTES])
+static int keyed(
+    struct admin_call *c, const char *purpose, struct str data, uint8_t out[static SHA256_BYTES])
 {
     uint8_t key[SHA256_BYTES];
     const struct str parts[] = {str_at(purpose, strlen(purpose) + 1), data};
@@ -189,8 +189,8 @@ static struct str cookie(const struct http_request *rq, struct str name)
     return STR_NONE;
 }
 
-static void put_cookie(struct admin_call *c, const char *name, struct str value, int64_t seconds,
-    bool hidden)
+static void put_cookie(
+    struct admin_call *c, const char *name, struct str value, int64_t seconds, bool hidden)
 {
     buf_printf(&c->fields, "set-cookie: %s=" STR_FMT "; Path=/; Max-Age=%lld; SameSite=Lax%s%s\r\n",
         name, STR_ARG(value), (long long)seconds, hidden ? "; HttpOnly" : "",
@@ -209,8 +209,7 @@ static struct str hashed(struct admin_call *c, struct str sid)
 
 struct str admin_key_print(struct admin_call *c)
 {
-    const struct str parts[] = {
-        STR("smartflow admin key"), secret_reveal(&c->config->admin_key)};
+    const struct str parts[] = {STR("smartflow admin key"), secret_reveal(&c->config->admin_key)};
     uint8_t digest[SHA256_BYTES];
     char hex[32];
 
@@ -236,11 +235,12 @@ static int insert(struct admin_call *c, struct str id, int64_t expires)
     char address[64] = "", err[STORE_ERR_BYTES] = "";
     struct str agent = utf8_truncate(http_get(&c->rq->head.fields, HTTP_USER_AGENT), 200);
 
-    net_addr_text(&c->client, address);
+    admin_address(c, address);
     const struct store_value v[] = {store_text(id),
         store_text(by_key ? STR("admin_key") : STR("admin_user")),
         store_text(by_key ? admin_key_print(c) : c->who.id), store_text(str_of(address)),
-        store_text(utf8_valid(agent) ? agent : STR("")), store_int(clock_wall()), store_int(expires)};
+        store_text(utf8_valid(agent) ? agent : STR("")), store_int(clock_wall()),
+        store_int(expires)};
     /* those that ended go by the way */
     int r = store_exec(
         c->env->store, "DELETE FROM admin_sessions WHERE expires_at < ?1", &v[5], 1, NULL, err);
@@ -345,8 +345,7 @@ int admin_session_end(struct admin_call *c, struct str id)
 {
     char err[STORE_ERR_BYTES] = "";
     const struct store_value v = store_text(id);
-    int r = store_exec(
-        c->env->store, "DELETE FROM admin_sessions WHERE id = ?1", &v, 1, NULL, err);
+    int r = store_exec(c->env->store, "DELETE FROM admin_sessions WHERE id = ?1", &v, 1, NULL, err);
 
     put_cookie(c, SESSION_COOKIE, STR(""), 0, true);
     put_cookie(c, CSRF_COOKIE, STR(""), 0, false);

@@ -3,9 +3,9 @@
 #include "admin/settings_int.h"
 
 #include "base/buf.h"
-#include "json/scan.h"
 #include "llm/prices.h"
 #include "store/store.h"
+#include "json/scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,9 @@ enum setting_place admin_setting_place(struct str name)
     static const char *const restart[] = {"SMARTFLOW_BIND", "PROXY_PORT", "MANAGEMENT_PORT",
         "COMPLIANCE_PORT", "POLICY_PORT", "BRIDGE_PORT", "SMARTFLOW_THREADS", "SMARTFLOW_DEMO",
         "SMARTFLOW_DEMO_PORT", "SMARTFLOW_ROLES", "SMARTFLOW_TLS_CERT", "SMARTFLOW_TLS_CLIENT_CA",
-        "SMARTFLOW_SHARE", "SMARTFLOW_NODE", "SMARTFLOW_AUDIT"};
+        "SMARTFLOW_SHARE", "SMARTFLOW_NODE", "SMARTFLOW_JOURNAL", "SMARTFLOW_SHARED_DOWN",
+        "SMARTFLOW_DATABASE_CONNECTIONS", "SMARTFLOW_LOG_BODY_MAX", "SMARTFLOW_BODY_RETENTION",
+        "SMARTFLOW_LOG_RETENTION"};
 
     for (unsigned i = 0; i < ARRAY_LEN(fixed); i++)
         if (str_eq(name, str_of(fixed[i])))
@@ -54,8 +56,7 @@ static bool is_replaced(const struct store_rows *rows, const char *entry)
     if (str_ends(name, STR("_FILE")))
         name = str_to(name, name.n - 5);
     for (unsigned i = 0; i < store_rows_n(rows); i++)
-        if (str_eq(store_cell_str(rows, i, 0), name) &&
-            admin_setting_place(name) != SETTING_FIXED)
+        if (str_eq(store_cell_str(rows, i, 0), name) && admin_setting_place(name) != SETTING_FIXED)
             return true;
     return false;
 }
@@ -90,7 +91,7 @@ static int make_environ(const struct store_rows *rows, char *const *env, struct 
         if (!is_setting(name) || admin_setting_place(name) == SETTING_FIXED)
             continue;
         if ((o->environ[at] = entry_of(name, store_cell_str(rows, i, 1))))
-            at++;
+            at++, o->settings++;
     }
     return 0;
 }
@@ -209,8 +210,9 @@ int admin_overlay_prices(const struct admin_overlay *o, struct config *c, char *
     if (!o->prices)
         return 0;
     if (c->prices && !path) {
-        snprintf(err, err_n, "prices set over the API need SMARTFLOW_PRICES to come from the "
-                             "environment, not from the configuration file");
+        snprintf(err, err_n,
+            "prices set over the API need SMARTFLOW_PRICES to come from the "
+            "environment, not from the configuration file");
         return -EINVAL;
     }
     buf_init(&file, PRICES_FILE_BYTES);

@@ -20,7 +20,10 @@ static const struct admin_rows *const tables[] = {
     &admin_config_rows,
     &admin_health_rows,
     &admin_audit_rows,
+    &admin_logs_rows,
+    &admin_analytics_rows,
     &admin_vault_rows,
+    &admin_alerts_rows,
     &admin_openapi_rows,
 };
 
@@ -165,8 +168,7 @@ static void check_alone(const struct admin_row *r)
 
     for (unsigned i = 0; (rows = admin_table_at(i)); i++)
         for (unsigned k = 0; k < rows->n; k++)
-            seen +=
-                rows->at[k].method == r->method && !strcmp(rows->at[k].path, r->path) ? 1 : 0;
+            seen += rows->at[k].method == r->method && !strcmp(rows->at[k].path, r->path) ? 1 : 0;
     if (seen != 1)
         panic("%s %s: %u rows", admin_method_name(r->method), r->path, seen);
 }

@@ -35,10 +35,11 @@ SCHEMAS(customer, SUBJECT_CUSTOMER, "Customer");
             ADMIN_BODY_RAW | ADMIN_CREATED, group, "Make: " one),                                  \
         RECORD_ROW(HTTP_GET, base "/{id}", see, admin_records_get, kind, one, NULL, 0, group,      \
             "Show, with what it has spent: " one),                                                 \
-        RECORD_ROW(HTTP_PUT, base "/{id}", change, admin_records_update, kind, one,                \
-            &kind##_input, ADMIN_BODY_RAW | ADMIN_CHANGES, group, "Change the fields given: " one), \
+        RECORD_ROW(HTTP_PUT, base "/{id}", change, admin_records_update, kind, one, &kind##_input, \
+            ADMIN_BODY_RAW | ADMIN_CHANGES, group, "Change the fields given: " one),               \
         RECORD_ROW(HTTP_PATCH, base "/{id}", change, admin_records_update, kind, one,              \
-            &kind##_input, ADMIN_BODY_RAW | ADMIN_CHANGES, group, "Change the fields given: " one), \
+            &kind##_input, ADMIN_BODY_RAW | ADMIN_CHANGES, group,                                  \
+            "Change the fields given: " one),                                                      \
         RECORD_ROW(HTTP_DELETE, base "/{id}", make, admin_records_delete, kind, one, NULL, 0,      \
             group, "Delete: " one),                                                                \
         RECORD_ROW(HTTP_POST, base "/{id}/reset-spend", MAY_ADMIN, admin_records_reset_spend,      \
@@ -48,8 +49,8 @@ SCHEMAS(customer, SUBJECT_CUSTOMER, "Customer");
 static const struct admin_row rows[] = {
     RECORD_ROWS("/api/organizations", org, "organization", "organizations", "Organizations",
         MAY_VIEW_ORG, MAY_ADMIN, MAY_ADMIN),
-    RECORD_ROWS("/api/teams", team, "team", "teams", "Teams", MAY_VIEW_ORG, MAY_MANAGE_ORG,
-        MAY_MANAGE_ORG),
+    RECORD_ROWS(
+        "/api/teams", team, "team", "teams", "Teams", MAY_VIEW_ORG, MAY_MANAGE_ORG, MAY_MANAGE_ORG),
     RECORD_ROWS("/api/users", user, "user", "users", "Users", MAY_SIGNED_IN, MAY_MANAGE_ORG,
         MAY_MANAGE_ORG),
     RECORD_ROWS("/api/customers", customer, "customer", "customers", "Customers", MAY_VIEW,

@@ -1,6 +1,6 @@
 /*
- * Administrators in the store: who may manage this gateway beside the holder of the admin key. Their
- * tokens ("sk-admin-" and 48 hex digits) are shown once and kept as SHA-256.
+ * Administrators in the store: who may manage this gateway beside the holder of the admin key.
+ * Their tokens ("sk-admin-" and 48 hex digits) are shown once and kept as SHA-256.
  */
 #include "admin/api_int.h"
 #include "crypto/digest.h"

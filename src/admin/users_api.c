@@ -306,8 +306,8 @@ static int rotate(struct admin_call *c)
     struct str token = new_token(c, hash);
     u.last4 = str_from(token, token.n - 4);
     u.updated_at = clock_wall();
-    const struct store_value v[] = {store_text(u.id), store_text(str_of(hash)),
-        store_text(u.last4), store_int(u.updated_at)};
+    const struct store_value v[] = {
+        store_text(u.id), store_text(str_of(hash)), store_text(u.last4), store_int(u.updated_at)};
     r = store_exec(c->env->store,
         "UPDATE admin_users SET token_hash = ?2, token_last4 = ?3, updated_at = ?4 WHERE id = ?1",
         v, ARRAY_LEN(v), NULL, err);
@@ -319,7 +319,7 @@ static int rotate(struct admin_call *c)
     return admin_audit(c, "key_event", "admin_user.rotate", u.id, STR_NONE);
 }
 
-static int delete(struct admin_call *c)
+static int delete (struct admin_call *c)
 {
     struct administrator u;
     char err[STORE_ERR_BYTES] = "";

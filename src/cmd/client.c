@@ -3,11 +3,11 @@
 
 #include "base/limits.h"
 #include "http/client.h"
-#include "json/scan.h"
 #include "net/tls.h"
 #include "runtime/co.h"
 #include "runtime/loop.h"
 #include "runtime/offload.h"
+#include "json/scan.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -281,7 +281,8 @@ void client_table(
     struct str key, list[1000];
     unsigned n = 0;
 
-    for (size_t at = json_inside(items); n < ARRAY_LEN(list) && json_next(items, &at, &key, &list[n]);)
+    for (size_t at = json_inside(items);
+         n < ARRAY_LEN(list) && json_next(items, &at, &key, &list[n]);)
         n++;
     for (const struct client_column *c = columns; heading && c->name; c++)
         printf("%-*s%s", c[1].name ? (int)c->width : 0, c->title, c[1].name ? "  " : "\n");

@@ -25,7 +25,8 @@ struct client {
     struct buf reply; /* of the last call */
 };
 
-/* Runs command(client) with the options of argv. Its result is the exit code; 2 for wrong options. */
+/* Runs command(client) with the options of argv. Its result is the exit code; 2 for wrong options.
+ */
 int client_main(int argc, char **argv, int (*command)(struct client *c));
 
 /* The i-th plain word; NULL when there are fewer. */

@@ -61,7 +61,8 @@ static int list(struct client *c)
     static const char *const known[] = {"team", "user", "active", "limit", NULL};
     static const struct {
         const char *option, *parameter;
-    } map[] = {{"team", "team_id"}, {"user", "user_id"}, {"active", "is_active"}, {"limit", "limit"}};
+    } map[] = {
+        {"team", "team_id"}, {"user", "user_id"}, {"active", "is_active"}, {"limit", "limit"}};
     _cleanup_(buf_free) struct buf target = {0};
 
     if (!client_knows(c, known) || client_plain(c, 1))

@@ -3,8 +3,8 @@
 
 #include "base/limits.h"
 #include "cmd/client.h"
-#include "json/scan.h"
 #include "runtime/co.h"
+#include "json/scan.h"
 
 #include <stdlib.h>
 

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "cmd/audit.h"
 #include "cmd/backup.h"
+#include "cmd/keys.h"
+#include "cmd/logs.h"
 #include "config/config.h"
 #include "config/list.h"
 #include "gateway/gateway.h"
@@ -27,6 +29,8 @@ static int usage(FILE *to)
         to);
     audit_usage(to);
     backup_usage(to);
+    keys_usage(to);
+    logs_usage(to);
     fputs("  version\n"
           "\n"
           "Settings come from the environment and from FILE; see docs/configuration.md.\n",
@@ -170,6 +174,10 @@ static int run(int argc, char **argv)
         return on_folder(restore_command, argc - 2, argv + 2);
     if (!strcmp(command, "vault"))
         return on_folder(vault_command, argc - 2, argv + 2);
+    if (!strcmp(command, "keys"))
+        return keys_command(argc - 2, argv + 2);
+    if (!strcmp(command, "logs"))
+        return logs_command(argc - 2, argv + 2);
     if (!strcmp(command, "audit"))
         return audit_command(argc - 2, argv + 2);
     if (!strcmp(command, "version") || !strcmp(command, "--version"))

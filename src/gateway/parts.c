@@ -8,13 +8,16 @@
  */
 #include "gateway/parts.h"
 
+#include "alert/alert.h"
 #include "base/log.h"
 #include "crypto/random.h"
 #include "gateway/gateway_int.h"
+#include "gateway/own.h"
 #include "keys/limits.h"
 #include "ledger/ledger.h"
 #include "metrics/metrics.h"
 #include "runtime/sync.h"
+#include "telemetry/telemetry.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -172,6 +175,8 @@ static int open_keys(void)
         r = registry_open(parts.store, parts.shared, parts.catalog, &parts.registry);
     if (r == 0)
         r = registry_load(parts.registry, err);
+    if (r == 0)
+        registry_on_adjusted(parts.registry, ledger_adjust, NULL);
     if (r < 0)
         log_msg(LOG_ERROR, "cannot load the virtual keys: %s", err[0] ? err : strerror(-r));
     return r;
@@ -203,6 +208,7 @@ static int open_ledger(const struct config *c, const char *dir)
 int parts_open(const struct config *c, unsigned threads)
 {
     char dir[4200];
+    unsigned stages_n;
     int r = name_node(c);
 
     snprintf(dir, sizeof dir, "%s/journal", c->data_dir.p);
@@ -219,12 +225,81 @@ int parts_open(const struct config *c, unsigned threads)
     if (r < 0)
         return r;
     limits_use(parts.shared);
-    return open_ledger(c, dir);
+    telemetry_use_shared(parts.shared);
+    const struct stage *const *stages = gw_pipeline_table(&stages_n);
+    telemetry_use_stages(stages, stages_n);
+    r = open_ledger(c, dir);
+    return r < 0 ? r : own_open(c->data_dir);
+}
+
+/* --- alerts, traces and log sinks: settings of the newest snapshot --- */
+
+static struct {
+    struct config *config; /* a reference */
+    bool started;
+} told;
+
+static void ref_config(void *owner)
+{
+    config_ref(owner);
+}
+
+static void unref_config(void *owner)
+{
+    config_unref(owner);
+}
+
+static void setting_problem(void *ctx, const char *name, const char *why)
+{
+    (void)ctx;
+    log_msg(LOG_ERROR, "%s is of no use: %s", name, why);
+}
+
+static void tell_settings(void)
+{
+    struct config *c = told.config;
+    const struct post_route route = {.proxy = c->proxy,
+        .ca = c->export_ca,
+        .owner = c,
+        .ref = ref_config,
+        .unref = unref_config};
+
+    alert_use(&c->alert, &route, setting_problem, NULL);
+    if (told.started)
+        telemetry_use(&c->telemetry, &route, setting_problem, NULL);
+}
+
+static int start_telling(void)
+{
+    int r = telemetry_start(str_of(parts.node));
+
+    if (r == 0)
+        r = alert_start(parts.store, parts.shared, str_of(parts.node));
+    told.started = r == 0;
+    if (r == 0)
+        tell_settings(); /* those of telemetry wait for its start */
+    return r;
+}
+
+static void stop_telling(void)
+{
+    if (told.started) {
+        alert_stop();
+        telemetry_stop();
+    }
+    told.started = false;
+    config_unref(told.config);
+    told.config = NULL;
 }
 
 void parts_take_config(const struct config *c)
 {
+    struct config *was = told.config;
+
     catalog_set_config_keys(parts.catalog, c->keys.set);
+    told.config = config_ref((struct config *)c);
+    tell_settings();
+    config_unref(was);
 }
 
 /* --- running --- */
@@ -343,6 +418,10 @@ int parts_start(void)
         r = co_spawn("follow changes", follow, NULL, &follower.co);
     if (r == 0 && parts.journal)
         r = ledger_start();
+    if (r == 0)
+        r = start_telling();
+    if (r == 0)
+        r = own_start();
     return r;
 }
 
@@ -350,6 +429,8 @@ void parts_stop(void)
 {
     follower.stop = true;
     event_set(&follower.news);
+    own_stop();
+    stop_telling();
     if (parts.journal)
         ledger_stop();
     shared_stop(parts.shared);
@@ -357,6 +438,7 @@ void parts_stop(void)
 
 void parts_close(void)
 {
+    owned_clear();
     if (parts.journal) {
         ledger_close();
         journal_close(parts.journal);

@@ -10,6 +10,7 @@
 #include "crypto/encode.h"
 #include "journal/payload.h"
 #include "keys/catalog.h"
+#include "keys/limits.h"
 #include "ledger/ledger_int.h"
 #include "llm/exchange.h"
 #include "net/dial.h"
@@ -45,6 +46,14 @@ void ledger_use_stages(const struct stage *const *table, unsigned n)
             stages[at] = stages[at - 1];
         stages[at] = s;
     }
+}
+
+struct str ledger_stage_name(unsigned i)
+{
+    for (unsigned k = 0; k < stages_n; k++)
+        if (stages[k].index == i)
+            return stages[k].name;
+    return STR_NONE;
 }
 
 void ledger_thread_end(void)
@@ -118,6 +127,44 @@ static struct str provider_of(const struct exchange *x)
     return x->upstream ? x->upstream->provider->id : STR_NONE;
 }
 
+/* --- money --- */
+
+#define DAY_NS (24 * 3600 * NS_PER_S)
+
+/* Said where the windows are not those of the call's begin: they all begin and end with a day. */
+static void put_booked(struct payload *p, const struct exchange *x)
+{
+    int64_t at = limits_held_at(x);
+
+    if (at && at / DAY_NS != x->started_wall / DAY_NS)
+        payload_int(p, "booked", at);
+}
+
+struct scopes {
+    struct payload *p;
+    bool any;
+};
+
+static void put_scope(void *ctx, struct str name, int64_t expires_at)
+{
+    struct scopes *s = ctx;
+
+    if (!s->any)
+        payload_array(s->p, "scopes");
+    s->any = true;
+    payload_item_str(s->p, name);
+    payload_item_int(s->p, expires_at);
+}
+
+static void put_scopes(struct payload *p, const struct exchange *x)
+{
+    struct scopes s = {.p = p};
+
+    limits_each_scope(x, put_scope, &s);
+    if (s.any)
+        payload_close(p);
+}
+
 /* --- the entry `open` --- */
 
 static int write_open(struct exchange *x, struct buf *out)
@@ -128,6 +175,7 @@ static int write_open(struct exchange *x, struct buf *out)
 
     payload_begin(&p, out);
     payload_int(&p, "attempt", x->attempts + 1);
+    put_booked(&p, x);
     put_str(&p, "customer", w.customer);
     put_str(&p, "endpoint", endpoint_of(x));
     payload_str(&p, "event", STR("request"));
@@ -141,6 +189,7 @@ static int write_open(struct exchange *x, struct buf *out)
     put_int(&p, "req_ref", (int64_t)b->ref);
     put_sha(&p, "req_sha256", b);
     payload_int(&p, "reserved", x->reserved_nano);
+    put_scopes(&p, x);
     put_str(&p, "team", w.team);
     payload_int(&p, "ts", x->started_wall);
     put_str(&p, "user", w.user);
@@ -181,6 +230,8 @@ static struct ledger_call *record_of(struct exchange *x)
 static int unavailable(struct exchange *x)
 {
     ledger_count_refusal();
+    const char *why = journal_problem(ledger_journal());
+    ledger_say_problem(why ? why : "its writer is behind");
     x->error.retry_after_s = 1;
     return exchange_fail(x, 503, STR("journal_unavailable"),
         STR("The gateway cannot write its audit journal at the moment; no call is made without."));
@@ -203,6 +254,8 @@ int ledger_call_open(struct exchange *x)
     if (write_open(x, b) < 0 || append(x, b) < 0)
         return unavailable(x);
     c->opened = true;
+    if (unlikely(ledger_problem_said()))
+        ledger_say_problem(NULL);
     return 0;
 }
 
@@ -264,6 +317,7 @@ static void put_first_half(struct payload *p, struct exchange *x, const struct w
 
     net_addr_text(&x->client, address);
     payload_int(p, "attempts", x->attempts);
+    put_booked(p, x);
     put_int(p, "cache_read", known ? (int64_t)u->cache_read : 0);
     put_int(p, "cache_write", known ? (int64_t)(u->cache_write_5m + u->cache_write_1h) : 0);
     payload_int(p, "charged", x->charged_nano);
@@ -306,6 +360,7 @@ static void put_second_half(struct payload *p, struct exchange *x, const struct 
     put_int(p, "resp_len", (int64_t)rep->length);
     put_int(p, "resp_ref", (int64_t)rep->ref);
     put_sha(p, "resp_sha256", rep);
+    put_scopes(p, x);
     put_stages(p, x);
     payload_int(p, "status", status_of(x));
     put_int(p, "stream", x->stream);
@@ -329,11 +384,21 @@ static int write_outcome(struct exchange *x, struct buf *out)
     return payload_end(&p);
 }
 
+/* Of nobody, whose key is unknown, nothing is kept but a metric. Nor of a call that was refused
+ * while the journal cannot be written: what room there is, is for the calls that run. */
+static bool is_kept(const struct exchange *x)
+{
+    if (x->record)
+        return x->record->opened || journal_is_well(ledger_journal());
+    return (x->key || x->caller_credential.n) && x->match.endpoint &&
+           journal_is_well(ledger_journal());
+}
+
 int ledger_call_outcome(struct exchange *x)
 {
-    struct ledger_call *c = x->record;
+    struct ledger_call *c;
 
-    if (!ledger_journal() || !c || c->ended)
+    if (!ledger_journal() || !is_kept(x) || !(c = record_of(x)) || c->ended)
         return 0;
     c->ended = true;
     journal_body_end(&c->reply);
@@ -346,13 +411,12 @@ int ledger_call_outcome(struct exchange *x)
     return r;
 }
 
-/* A caller that is known, and was refused before any attempt, is on the journal too. */
+/* A caller that is known, and was refused before any attempt, is on the journal too: since before
+ * it was told, unless its call ended in another way than by a reply. */
 static void ledger_end(struct exchange *x)
 {
     if (!ledger_journal())
         return;
-    if (!x->record && (x->key || x->caller_credential.n) && x->match.endpoint)
-        record_of(x);
     ledger_call_outcome(x);
     if (x->record) {
         journal_body_end(&x->record->request);

@@ -30,6 +30,7 @@ static const struct member {
         STR_INIT(n), MEMBER_RAW, offsetof(struct call_entry, m)                                    \
     }
     INT("attempts", attempts),
+    INT("booked", booked),
     INT("cache_read", cache_read),
     INT("cache_write", cache_write),
     INT("charged", charged),
@@ -71,16 +72,34 @@ static const struct member {
 #undef RAW
 };
 
+/* At most max bytes, and no part of a character. */
+static struct str cut(struct str s, size_t max)
+{
+    size_t n = MIN(s.n, max);
+
+    while (n && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+        n--;
+    return str_at(s.p, n);
+}
+
+/* Databases take no NUL in a text. */
+static struct str unescaped(struct str literal, struct arena *a)
+{
+    char *out = arena_alloc(a, literal.n);
+    ptrdiff_t n = out ? json_unescape(literal, out) : -1;
+
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (!out[i])
+            out[i] = '?';
+    return n < 0 ? STR_NONE : str_at(out, (size_t)n);
+}
+
 static struct str text_of(struct str literal, struct arena *a)
 {
     if (literal.n < 2 || literal.p[0] != '"')
         return STR_NONE;
     struct str inner = str_at(literal.p + 1, literal.n - 2);
-    if (str_chr(inner, '\\') < 0)
-        return inner;
-    char *out = arena_alloc(a, literal.n);
-    ptrdiff_t n = out ? json_unescape(literal, out) : -1;
-    return n < 0 ? STR_NONE : str_at(out, (size_t)n);
+    return cut(str_chr(inner, '\\') < 0 ? inner : unescaped(literal, a), CALL_ENTRY_TEXT_BYTES);
 }
 
 static int64_t int_of(struct str literal)
@@ -109,7 +128,7 @@ static struct str joined(struct str array, struct arena *a)
             memcpy(out + n, t.p, t.n);
         n += t.n;
     }
-    return out ? str_at(out, n) : STR_NONE;
+    return out ? cut(str_at(out, n), CALL_ENTRY_TAGS_BYTES) : STR_NONE;
 }
 
 static void take(struct call_entry *e, const struct member *m, struct str value, struct arena *a)

@@ -11,6 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What is longer is cut: rows and indexes hold these. */
+#define CALL_ENTRY_TEXT_BYTES 256
+#define CALL_ENTRY_TAGS_BYTES 512
+
 struct call_entry {
     bool outcome; /* else `open` */
     struct str id, org, team, user, key, customer;
@@ -19,6 +23,7 @@ struct call_entry {
     int64_t ts, status, attempts, stream;
     int64_t in, out, cache_read, cache_write, reasoning, cost; /* -1 = unknown */
     int64_t charged, reserved;
+    int64_t booked; /* in whose windows it is charged, where that is not when it began */
     int64_t latency_us, ttfb_us, upstream_us;
     int64_t req_ref, resp_ref, req_len, resp_len;
     struct str scopes; /* counters of budgets for one model or tag: a JSON array's text */

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "ledger/ledger_int.h"
 #include "metrics/metrics.h"
+#include "runtime/co.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +22,12 @@
 #define AWAY_NS        (2 * NS_PER_S)
 #define CATCH_UP_NS    (30 * NS_PER_S)
 #define RETENTION_NS   (600 * NS_PER_S)
+#define SLICES_NS      (6 * 3600 * NS_PER_S)
+#define GROUP_NS       (60 * NS_PER_MS) /* longer than the journal's writer takes for a group */
+#define CLOSE_NS       (5 * NS_PER_S)
+#define RECENT_NS      (3600 * NS_PER_S)
+#define WAIT_STEP_NS   (10 * NS_PER_MS)
+#define BEHIND         4000 /* entries: then there is no pause */
 #define RETENTION_ROWS 5000
 
 static struct ledger {
@@ -82,6 +89,31 @@ void ledger_count_lost(void)
     metric_add(metric_get(&lost, NULL, 0), 1);
 }
 
+/* --- a journal that cannot be written --- */
+
+static atomic_bool problem_said;
+static atomic_llong problem_said_at; /* when it was last logged; at most once a second */
+
+bool ledger_problem_said(void)
+{
+    return atomic_load_explicit(&problem_said, memory_order_relaxed);
+}
+
+void ledger_say_problem(const char *why)
+{
+    if (!why) {
+        if (atomic_exchange(&problem_said, false))
+            log_msg(LOG_INFO, "the journal is written again: calls are served");
+        return;
+    }
+    long long before = atomic_load(&problem_said_at), now = clock_now();
+    if (before && now - before < NS_PER_S)
+        return;
+    if (!atomic_exchange(&problem_said, true) &&
+        atomic_compare_exchange_strong(&problem_said_at, &before, now))
+        log_msg(LOG_ERROR, "the journal cannot be written: %s; new calls are refused", why);
+}
+
 void ledger_lag(uint64_t *ret_entries, int64_t *ret_age)
 {
     struct journal *j = ledger_journal();
@@ -130,6 +162,7 @@ int ledger_open(const struct ledger_settings *s, char *err, size_t err_n)
     char why[STORE_ERR_BYTES] = "";
 
     p->set = *s;
+    p->finishing = true; /* counters are seeded from the sums */
     metrics_register(&refusals);
     metrics_register(&lost);
     metrics_register(&failures);
@@ -142,6 +175,7 @@ int ledger_open(const struct ledger_settings *s, char *err, size_t err_n)
         r = recover_seed(p, why);
     if (r == 0)
         shared_set_fill(s->shared, ledger_fill, &p->set);
+    p->finishing = false;
     atomic_store(&ledger.seq, p->seq);
     snprintf(err, err_n, "%s", why);
     return r;
@@ -163,6 +197,14 @@ static void forget_old(struct projection *p)
             return;
         store_exec(p->set.store, "DELETE FROM log_bodies WHERE ts < ?1", v, 1, NULL, NULL);
     } while (changed >= RETENTION_ROWS && !ledger.stop);
+}
+
+/* No index leads to old slices, so it is done a few times a day. */
+static void forget_slices(struct projection *p)
+{
+    const struct store_value v = store_int(slice_least(clock_wall() - p->set.row_retention));
+
+    store_exec(p->set.store, "DELETE FROM log_slices WHERE slice < ?1", &v, 1, NULL, NULL);
 }
 
 static void forget_counters(struct projection *p)
@@ -211,10 +253,31 @@ static void note_progress(struct projection *p)
         atomic_store(&ledger.behind_since, clock_now());
 }
 
+static void forget(struct projection *p)
+{
+    static int64_t rows_at, slices_at; /* of the one thread that follows */
+    int64_t now = clock_now();
+
+    if (now < rows_at)
+        return;
+    rows_at = now + RETENTION_NS;
+    forget_counters(p);
+    if (p->set.row_retention)
+        forget_old(p);
+    if (p->set.row_retention && now >= slices_at) {
+        slices_at = now + SLICES_NS;
+        forget_slices(p);
+    }
+}
+
+static bool is_far_behind(const struct projection *p)
+{
+    return journal_last_seq(p->set.journal) > p->seq + BEHIND;
+}
+
 static void *follow_main(void *arg)
 {
     struct projection *p = arg;
-    int64_t retention_at = 0;
     bool away = false, stop = false;
     char err[STORE_ERR_BYTES];
 
@@ -227,13 +290,9 @@ static void *follow_main(void *arg)
         else if (r > 0 && away)
             log_msg(LOG_INFO, "the database takes log rows again");
         away &= r <= 0;
-        if (r >= 0 && clock_now() >= retention_at) {
-            retention_at = clock_now() + RETENTION_NS;
-            forget_counters(p);
-            if (p->set.row_retention)
-                forget_old(p);
-        }
-        stop = pause_thread(r < 0 ? AWAY_NS : PACE_NS);
+        if (r >= 0)
+            forget(p);
+        stop = pause_thread(r < 0 ? AWAY_NS : is_far_behind(p) ? 0 : PACE_NS);
     }
     return NULL;
 }
@@ -263,15 +322,48 @@ void ledger_stop(void)
     ledger.running = false;
 }
 
+/* To the journal's end, which its writer reaches a group's time after the last call. */
+static void finish(struct projection *p)
+{
+    int64_t deadline = clock_now() + CLOSE_NS;
+    char err[STORE_ERR_BYTES];
+    int r = 1;
+
+    p->finishing = true;
+    for (unsigned quiet = 0; quiet < 2 && r >= 0 && clock_now() < deadline;) {
+        r = projection_step(p, err);
+        quiet = r > 0 ? 0 : quiet + 1;
+        if (r == 0 && quiet < 2)
+            nanosleep(&(struct timespec){.tv_nsec = GROUP_NS}, NULL);
+    }
+}
+
 void ledger_close(void)
 {
     struct projection *p = &ledger.projection;
-    char err[STORE_ERR_BYTES];
 
     ledger_stop();
-    if (p->reader && store_is_up(p->set.store))
-        while (projection_step(p, err) > 0)
-            ;
+    if (p->is_open && store_is_up(p->set.store))
+        finish(p);
     projection_close(p);
     ledger.projection = (struct projection){0};
+    ledger.stop = false;
+}
+
+int ledger_wait(int64_t wall, int64_t deadline)
+{
+    struct journal *j = ledger_journal();
+    int64_t group = clock_wall() - wall < RECENT_NS ? clock_now() + GROUP_NS : 0;
+    int r = 0;
+
+    if (!j || !ledger.running)
+        return 0;
+    while (r == 0 && clock_now() < deadline &&
+           (clock_now() < group || atomic_load(&ledger.seq) < journal_last_seq(j))) {
+        pthread_mutex_lock(&ledger.lock);
+        pthread_cond_signal(&ledger.wake);
+        pthread_mutex_unlock(&ledger.lock);
+        r = co_sleep_until(clock_now() + WAIT_STEP_NS);
+    }
+    return r;
 }

@@ -38,11 +38,20 @@ int ledger_open(const struct ledger_settings *s, char *err, size_t err_n);
 /* Starts and stops the thread that follows the journal. */
 int ledger_start(void);
 void ledger_stop(void);
-/* When the journal has been closed: what is on it goes into the store, if that is up. */
+/* Before the journal is closed, as bodies are read through it: what is on it goes into the store,
+ * if that is up. */
 void ledger_close(void);
 /* How far behind the store is: entries and the age of the oldest (ns). For metrics and readiness.
  */
 void ledger_lag(uint64_t *ret_entries, int64_t *ret_age);
+
+/* Suspends until what is on the journal now has its rows, or the deadline: for whoever looks for a
+ * call that began at that time and has just ended. 0, -ECANCELED. */
+int ledger_wait(int64_t wall, int64_t deadline);
+
+/* What is put on or taken off a counter by hand, on the journal before it counts. A
+ * registry_adjusted_fn (keys/registry.h). Suspends. */
+int ledger_adjust(void *ctx, struct str counter, int64_t nano, int64_t expires_at);
 
 /* --- a call, on its loop thread (call.c) --- */
 
@@ -59,6 +68,8 @@ bool ledger_is_strict(void); /* an outcome is waited for */
 extern const struct stage stage_ledger;
 /* The pipeline's table, whose times an outcome carries; once at start. */
 void ledger_use_stages(const struct stage *const *table, unsigned n);
+/* The i-th stage of that table; empty behind the last. */
+struct str ledger_stage_name(unsigned i);
 void ledger_thread_end(void); /* frees what this thread keeps */
 
 #endif

@@ -4,7 +4,9 @@
 
 #include "base/map.h"
 #include "ledger/entry.h"
+#include "ledger/facets.h"
 #include "ledger/ledger.h"
+#include "ledger/sums.h"
 
 #define LEDGER_CUSTOMER_BYTES 128 /* of an end customer's name and of a trace id */
 #define LEDGER_MODEL_BYTES    256
@@ -13,33 +15,50 @@ struct journal *ledger_journal(void); /* NULL: the program runs without one (uni
 struct store *ledger_store(void);
 void ledger_count_refusal(void); /* metrics */
 void ledger_count_lost(void);
+/* Logs that calls are refused for want of the journal, and (why NULL) that they are no more: once
+ * each, whoever meets it first. Any thread. */
+void ledger_say_problem(const char *why);
+bool ledger_problem_said(void);
 
 /* A call whose outcome was not seen yet. */
 struct open_call {
     char *payload; /* with its id, a view into it */
     struct str id;
-    bool stored; /* has a row in ledger_open */
+    uint64_t seq;  /* of its first entry */
+    bool stored;   /* stands so in ledger_open */
+    bool replaces; /* an older entry of it stands there */
 };
 
 /* The projection's state: on one thread at a time. */
 struct projection {
     struct ledger_settings set;
-    uint64_t seq;    /* all up to it is in the store */
+    uint64_t seq;      /* rows of all entries up to it are in the store */
+    uint64_t sums_seq; /* sums likewise; at most seq */
+    uint64_t read_seq; /* up to which entries are in sums */
+    bool is_open;
+    bool finishing;  /* sums are put with each batch, however many there are */
     struct map open; /* id → struct open_call */
+    struct sums sums;
+    int64_t sums_at; /* when they were put */
+    struct facets facets;
     struct journal_reader *reader;
-    struct store_batch *pending; /* a batch whose fate is not known, up to pending_seq */
-    uint64_t pending_seq, pending_calls;
+    struct store_batch
+        *pending; /* a batch whose fate is not known, and what is so when it is done */
+    uint64_t pending_seq, pending_sums_seq;
 };
 
 int projection_open(struct projection *p, char *err); /* STORE_ERR_BYTES */
 void projection_close(struct projection *p);
-/* Brings at most one batch of new entries into the store. The number of entries, 0 when there are
- * none, or the store's error: the same entries are tried again next time. */
+/* Brings at most one batch of new entries into the store. 1, 0 when there are none, or the store's
+ * error: the same entries are tried again next time. */
 int projection_step(struct projection *p, char *err);
 
 /* recover.c: entries for the calls that a crash left open; how many were appended. */
 int recover_open_calls(struct projection *p, unsigned *ret_n);
 int recover_seed(struct projection *p, char *err);
 shared_fill_fn ledger_fill;
+
+/* adjust.c: false when the payload is of another event. */
+bool adjust_read(struct str payload, struct str *ret_counter, int64_t *ret_nano, int64_t *ret_end);
 
 #endif

@@ -3,15 +3,23 @@
  * spent, which calls are open, and the position up to which all this is so. The position's update
  * expects the old one, so that a batch whose fate is unknown (the database went away in the middle)
  * is simply tried again: when it was done, nothing happens.
+ *
+ * Sums have a position of their own, at or behind that of the rows: where there are many of them,
+ * they are put every few seconds instead of with each batch, as most would change again and again.
+ * After a restart the entries between the two positions are read for the sums alone.
  */
+#include "base/clock.h"
 #include "ledger/ledger_int.h"
-#include "ledger/sums.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define BATCH_ENTRIES 4000
 #define BATCH_BYTES   ((size_t)64 << 20)
+#define ENOUGH_BYTES  ((size_t)16 << 20) /* a batch takes no further entry beyond it */
+#define FEW_SUMS      64 /* are put with each batch; more of them are gathered for a while */
+#define SUMS_NS       (5 * NS_PER_S)
+#define MANY_SUMS     50000
 
 /* --- open calls --- */
 
@@ -22,7 +30,7 @@ static void open_free(struct open_call *o)
     free(o);
 }
 
-static int open_put(struct projection *p, struct str payload, bool stored)
+static int open_put(struct projection *p, struct str payload, uint64_t seq, bool stored)
 {
     struct open_call *o = calloc(1, sizeof *o), *old = NULL;
     struct arena none;
@@ -40,11 +48,13 @@ static int open_put(struct projection *p, struct str payload, bool stored)
         return 0;
     }
     o->id = e.id; /* a UUID: without escapes, so it lies in the payload */
+    o->seq = seq;
     o->stored = stored;
     arena_free(&none);
     int r = map_put(&p->open, o->id, o, (void **)&old);
     if (old) { /* an earlier attempt of the same call */
-        o->stored |= old->stored;
+        o->seq = old->seq;
+        o->replaces = old->stored || old->replaces;
         open_free(old);
     }
     return r;
@@ -55,10 +65,10 @@ static int load_open(struct projection *p, char *err)
     struct store_rows *rows = NULL;
     const struct store_value node = store_text(p->set.node);
     int r = store_query(
-        p->set.store, "SELECT payload FROM ledger_open WHERE node = ?1", &node, 1, &rows, err);
+        p->set.store, "SELECT payload, seq FROM ledger_open WHERE node = ?1", &node, 1, &rows, err);
 
     for (unsigned i = 0; r == 0 && i < store_rows_n(rows); i++)
-        r = open_put(p, store_cell_str(rows, i, 0), true);
+        r = open_put(p, store_cell_str(rows, i, 0), (uint64_t)store_cell_int(rows, i, 1), true);
     store_rows_free(rows);
     return r;
 }
@@ -68,14 +78,17 @@ static int load_position(struct projection *p, char *err)
     struct store_rows *rows = NULL;
     const struct store_value v[] = {store_text(p->set.node), store_int(0)};
     int r = store_exec(p->set.store,
-        "INSERT INTO ledger_position (node, seq) VALUES (?1, ?2) ON CONFLICT (node) DO NOTHING", v,
-        2, NULL, err);
+        "INSERT INTO ledger_position (node, seq, sums_seq) VALUES (?1, ?2, ?2) "
+        "ON CONFLICT (node) DO NOTHING",
+        v, 2, NULL, err);
 
     if (r == 0)
-        r = store_query(
-            p->set.store, "SELECT seq FROM ledger_position WHERE node = ?1", v, 1, &rows, err);
-    if (r == 0 && store_rows_n(rows) == 1)
+        r = store_query(p->set.store, "SELECT seq, sums_seq FROM ledger_position WHERE node = ?1",
+            v, 1, &rows, err);
+    if (r == 0 && store_rows_n(rows) == 1) {
         p->seq = (uint64_t)store_cell_int(rows, 0, 0);
+        p->sums_seq = (uint64_t)store_cell_int(rows, 0, 1);
+    }
     store_rows_free(rows);
     return r;
 }
@@ -83,12 +96,16 @@ static int load_position(struct projection *p, char *err)
 int projection_open(struct projection *p, char *err)
 {
     map_init(&p->open);
+    sums_init(&p->sums);
+    facets_init(&p->facets);
+    p->sums_at = clock_now();
     int r = load_position(p, err);
 
     if (r == 0)
         r = load_open(p, err);
     if (r == 0)
-        r = journal_reader_open(p->set.journal_dir.p, p->seq + 1, &p->reader);
+        r = journal_reader_open(p->set.journal_dir.p, p->sums_seq + 1, &p->reader);
+    p->is_open = r == 0;
     return r;
 }
 
@@ -100,8 +117,11 @@ void projection_close(struct projection *p)
     for (size_t at = 0; map_next(&p->open, &at, &id, &o);)
         open_free(o);
     map_free(&p->open);
+    sums_free(&p->sums);
+    facets_free(&p->facets);
     journal_reader_close(p->reader);
     store_batch_free(p->pending);
+    *p = (struct projection){.set = p->set, .seq = p->seq, .finishing = p->finishing};
 }
 
 /* --- statements --- */
@@ -116,12 +136,17 @@ static struct store_value text(struct str s)
     return store_text(s.n ? s : STR(""));
 }
 
+/* Where a call's outcome and its first entry stand. */
+struct taken {
+    uint64_t seq, open_seq;
+};
+
 static int put_row(
-    struct projection *p, const struct call_entry *e, uint64_t seq, struct store_batch *b)
+    struct projection *p, const struct call_entry *e, const struct taken *t, struct store_batch *b)
 {
     const struct store_value v[] = {store_int(e->ts), text(e->id), text(p->set.node),
-        store_int((int64_t)seq), text(e->org), text(e->team), text(e->user), text(e->key),
-        text(e->customer), text(e->provider), text(e->model),
+        store_int((int64_t)t->seq), store_int((int64_t)t->open_seq), text(e->org), text(e->team),
+        text(e->user), text(e->key), text(e->customer), text(e->provider), text(e->model),
         text(e->model_asked.n ? e->model_asked : e->model), text(e->endpoint), store_int(e->status),
         text(e->outcome_word), text(e->error), store_int(e->stream), store_int(e->attempts),
         known(e->in), known(e->out), store_int(e->cache_read), store_int(e->cache_write),
@@ -130,22 +155,26 @@ static int put_row(
         store_int(e->req_ref), store_int(e->resp_ref)};
 
     return store_batch_add(b,
-        "INSERT INTO logs (ts, request_id, node, seq, org_id, team_id, user_id, key_id, customer, "
+        "INSERT INTO logs (ts, request_id, node, seq, open_seq, org_id, team_id, user_id, key_id, "
+        "customer, "
         "provider, model, model_asked, endpoint, status, outcome, error, streamed, attempts, "
         "tokens_in, tokens_out, cache_read, cache_write, reasoning, cost, charged, latency_us, "
         "ttfb_us, upstream_us, tags, trace, req_ref, resp_ref) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
         "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, "
-        "?26, ?27, ?28, ?29, ?30, ?31, ?32) ON CONFLICT (ts, request_id) DO NOTHING",
+        "?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33) ON CONFLICT (ts, request_id) DO NOTHING",
         v, ARRAY_LEN(v), 0);
 }
 
-static int drop_open(struct projection *p, struct str id, struct store_batch *b)
+/* The number of the call's first entry; 0 = it had none but its outcome. */
+static int drop_open(
+    struct projection *p, struct str id, struct store_batch *b, uint64_t *ret_first)
 {
     struct open_call *o = map_del(&p->open, id);
     const struct store_value v[] = {store_text(p->set.node), store_text(id)};
     int r = 0;
 
-    if (o && o->stored)
+    *ret_first = o ? o->seq : 0;
+    if (o && (o->stored || o->replaces))
         r = store_batch_add(
             b, "DELETE FROM ledger_open WHERE node = ?1 AND request_id = ?2", v, 2, 0);
     open_free(o);
@@ -163,56 +192,37 @@ static int put_open(struct projection *p, struct store_batch *b)
         struct open_call *o = value;
         if (o->stored)
             continue;
-        const struct store_value v[] = {
-            store_text(p->set.node), store_text(o->id), store_text(str_of(o->payload))};
+        const struct store_value v[] = {store_text(p->set.node), store_text(o->id),
+            store_int((int64_t)o->seq), store_text(str_of(o->payload))};
         r = store_batch_add(b,
-            "INSERT INTO ledger_open (node, request_id, payload) VALUES (?1, ?2, ?3) "
+            "INSERT INTO ledger_open (node, request_id, seq, payload) VALUES (?1, ?2, ?3, ?4) "
             "ON CONFLICT (node, request_id) DO UPDATE SET payload = excluded.payload",
-            v, 3, 0);
+            v, 4, 0);
         o->stored = true;
     }
     return r;
 }
 
-static int put_position(struct projection *p, uint64_t to, struct store_batch *b)
+static int put_position(struct projection *p, uint64_t to, uint64_t sums_to, struct store_batch *b)
 {
-    const struct store_value v[] = {
-        store_int((int64_t)to), store_text(p->set.node), store_int((int64_t)p->seq)};
+    const struct store_value v[] = {store_int((int64_t)to), store_int((int64_t)sums_to),
+        store_text(p->set.node), store_int((int64_t)p->seq), store_int((int64_t)p->sums_seq)};
 
-    return store_batch_add(b, "UPDATE ledger_position SET seq = ?1 WHERE node = ?2 AND seq = ?3", v,
-        3, STORE_EXPECT_ONE);
+    return store_batch_add(b,
+        "UPDATE ledger_position SET seq = ?1, sums_seq = ?2 "
+        "WHERE node = ?3 AND seq = ?4 AND sums_seq = ?5",
+        v, ARRAY_LEN(v), STORE_EXPECT_ONE);
 }
 
 /* --- a batch --- */
 
 struct gathering {
     struct arena arena;
-    struct sums sums;
     struct store_batch *batch;
-    uint64_t seq;
+    uint64_t seq, sums_seq;
     unsigned entries;
+    size_t bytes; /* of bodies */
 };
-
-static int bodies_into(struct projection *p, const struct call_entry *e, struct gathering *g);
-
-static int take_entry(struct projection *p, struct gathering *g, const struct journal_entry *j)
-{
-    struct call_entry e;
-    int r = call_entry_read(j->payload, &e, &g->arena);
-
-    g->seq = j->seq;
-    g->entries++;
-    if (r <= 0) /* another event, or nothing of ours: the journal alone keeps it */
-        return 0;
-    if (!e.outcome)
-        return open_put(p, j->payload, false);
-    r = drop_open(p, e.id, g->batch);
-    if (r == 0)
-        r = put_row(p, &e, j->seq, g->batch);
-    if (r == 0 && p->set.copy_bodies)
-        r = bodies_into(p, &e, g);
-    return r < 0 ? r : sums_add(&g->sums, &e);
-}
 
 /* A body that cannot be read (expired, erased) is simply not there. */
 static struct store_value body_value(struct projection *p, int64_t ref, struct buf *room)
@@ -232,27 +242,95 @@ static int bodies_into(struct projection *p, const struct call_entry *e, struct 
     buf_init(&reply, BATCH_BYTES);
     const struct store_value v[] = {store_text(e->id), store_int(e->ts),
         body_value(p, e->req_ref, &request), body_value(p, e->resp_ref, &reply)};
+    g->bytes += request.n + reply.n;
     return store_batch_add(g->batch,
         "INSERT INTO log_bodies (request_id, ts, request, reply) VALUES (?1, ?2, ?3, ?4) "
         "ON CONFLICT (request_id) DO NOTHING",
         v, 4, 0);
 }
 
-static int gather(struct projection *p, struct gathering *g)
+static int take_outcome(
+    struct projection *p, struct gathering *g, const struct call_entry *e, uint64_t seq)
+{
+    struct sum *sum, *customer;
+    struct taken t = {.seq = seq};
+    int r = sums_add(&p->sums, e, &sum, &customer);
+
+    if (r < 0 || seq <= p->seq) /* its row is there */
+        return r;
+    r = drop_open(p, e->id, g->batch, &t.open_seq);
+    if (r == 0)
+        r = put_row(p, e, &t, g->batch);
+    if (r == 0)
+        r = facets_note(&p->facets, e, sum, customer, &g->arena);
+    if (r == 0 && p->set.copy_bodies)
+        r = bodies_into(p, e, g);
+    return r;
+}
+
+/* Of other events the journal alone keeps what they say, but for money. */
+static int take_other(struct projection *p, struct str payload)
+{
+    struct str counter;
+    int64_t nano, expires_at;
+
+    if (!adjust_read(payload, &counter, &nano, &expires_at))
+        return 0;
+    return sums_adjust(&p->sums, counter, nano, expires_at);
+}
+
+static int take_entry(struct projection *p, struct gathering *g, const struct journal_entry *j)
+{
+    struct call_entry e;
+    int r = call_entry_read(j->payload, &e, &g->arena);
+
+    g->seq = MAX(g->seq, j->seq);
+    g->sums_seq = j->seq;
+    g->entries++;
+    if (r <= 0) /* another event, or nothing of ours */
+        return take_other(p, j->payload);
+    if (e.outcome)
+        return take_outcome(p, g, &e, j->seq);
+    return j->seq > p->seq ? open_put(p, j->payload, j->seq, false) : 0;
+}
+
+static int read_entries(struct projection *p, struct gathering *g)
 {
     struct journal_entry j;
     int r;
 
-    while (g->entries < BATCH_ENTRIES && (r = journal_reader_next(p->reader, &j)) != 0) {
+    while (g->entries < BATCH_ENTRIES && g->arena.total < ENOUGH_BYTES && g->bytes < ENOUGH_BYTES &&
+           (r = journal_reader_next(p->reader, &j)) != 0) {
         if (r < 0 || (r = take_entry(p, g, &j)) < 0)
             return r;
     }
-    if (!g->entries)
+    return 0;
+}
+
+static bool sums_are_due(const struct projection *p)
+{
+    size_t n = sums_n(&p->sums);
+
+    return p->finishing || n <= FEW_SUMS || n > MANY_SUMS || clock_now() - p->sums_at >= SUMS_NS;
+}
+
+static int gather(struct projection *p, struct gathering *g)
+{
+    int r = read_entries(p, g);
+
+    if (r < 0)
+        return r;
+    bool put_sums = g->sums_seq > p->sums_seq && sums_are_due(p);
+    if (!g->entries && !put_sums)
         return 0;
-    r = sums_put(&g->sums, p->set.node, g->batch);
+    r = facets_put(&p->facets, g->batch);
     if (r == 0)
         r = put_open(p, g->batch);
-    return r < 0 ? r : put_position(p, g->seq, g->batch);
+    if (r == 0 && put_sums)
+        r = sums_put(&p->sums, p->set.node, g->batch);
+    p->pending_seq = g->seq;
+    p->pending_sums_seq = put_sums ? g->sums_seq : p->sums_seq;
+    return r < 0 ? r : put_position(p, p->pending_seq, p->pending_sums_seq, g->batch);
 }
 
 /* -EAGAIN: the position is not the one before any more, so an earlier try had been done. */
@@ -265,29 +343,46 @@ static int run_pending(struct projection *p, char *err)
     store_batch_free(p->pending);
     p->pending = NULL;
     p->seq = p->pending_seq;
+    if (p->pending_sums_seq != p->sums_seq) {
+        p->sums_seq = p->pending_sums_seq;
+        sums_clear(&p->sums);
+        p->sums_at = clock_now();
+    }
     return 0;
+}
+
+/* What a failure left half done is made anew from the store and the journal. */
+static int begin_again(struct projection *p, char *err)
+{
+    projection_close(p);
+    return projection_open(p, err);
 }
 
 int projection_step(struct projection *p, char *err)
 {
-    struct gathering g = {0};
-    int r;
+    struct gathering g = {.seq = p->seq, .sums_seq = p->read_seq};
+    int r = 0;
 
     if (p->pending)
         return (r = run_pending(p, err)) < 0 ? r : 1;
-    if ((r = store_batch_new(&g.batch)) < 0)
+    if (!p->is_open)
+        r = begin_again(p, err);
+    if (r == 0)
+        r = store_batch_new(&g.batch);
+    if (r < 0)
         return r;
+    g.seq = p->seq;
+    g.sums_seq = p->read_seq = MAX(p->read_seq, p->sums_seq);
     arena_init(&g.arena, NULL, 0, BATCH_BYTES);
-    sums_init(&g.sums, &g.arena);
     r = gather(p, &g);
-    sums_free(&g.sums);
     arena_free(&g.arena);
-    if (r < 0 || !g.entries) {
+    p->is_open = r == 0;
+    p->read_seq = g.sums_seq;
+    if (r < 0 || !store_batch_n(g.batch)) {
         store_batch_free(g.batch);
         return r;
     }
     p->pending = g.batch;
-    p->pending_seq = g.seq;
     r = run_pending(p, err);
-    return r < 0 ? r : (int)g.entries;
+    return r < 0 ? r : 1;
 }

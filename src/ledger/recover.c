@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "journal/payload.h"
 #include "ledger/ledger_int.h"
+#include "json/scan.h"
 
 #include <errno.h>
 
@@ -22,11 +23,30 @@ static void put_int(struct payload *p, const char *name, int64_t v)
         payload_int(p, name, v);
 }
 
+/* As they stand in the entry `open`: ["name",expiry,…] */
+static void put_scopes(struct payload *p, struct str scopes)
+{
+    size_t at = json_inside(scopes);
+    struct str key, name, expiry;
+
+    if (!at)
+        return;
+    payload_array(p, "scopes");
+    while (json_next(scopes, &at, &key, &name) && json_next(scopes, &at, &key, &expiry)) {
+        uint64_t end = 0;
+        json_u64(expiry, &end);
+        payload_item_str(p, str_at(name.p + 1, name.n - 2));
+        payload_item_int(p, (int64_t)end);
+    }
+    payload_close(p);
+}
+
 static int write_unknown(const struct call_entry *e, struct buf *out)
 {
     struct payload p;
 
     payload_begin(&p, out);
+    put_int(&p, "booked", e->booked);
     payload_int(&p, "charged", e->reserved);
     put_str(&p, "customer", e->customer);
     put_str(&p, "endpoint", e->endpoint);
@@ -40,6 +60,7 @@ static int write_unknown(const struct call_entry *e, struct buf *out)
     put_str(&p, "provider", e->provider);
     put_int(&p, "req_len", e->req_len);
     put_int(&p, "req_ref", e->req_ref);
+    put_scopes(&p, e->scopes);
     payload_int(&p, "status", 0);
     put_str(&p, "team", e->team);
     payload_int(&p, "ts", e->ts);

@@ -1,6 +1,11 @@
 /*
- * The sums of one batch of entries, by hour and by everything that analytics asks for; and from
- * them what each subject's counters got. They are added to the store's in the batch's transaction.
+ * The sums of entries since they were last put into the store: by hour and day and by everything
+ * that analytics asks for, by end customer, and from them what each subject's counters got. They
+ * are gathered over several batches where there are many of them, and then added to the store's in
+ * one transaction (ledger/projection.c).
+ *
+ * Customers have sums of their own: there may be as many as calls, which would make the others
+ * useless.
  */
 #ifndef SF_LEDGER_SUMS_H
 #define SF_LEDGER_SUMS_H
@@ -11,17 +16,40 @@
 
 #define SUMS_LATENCIES 16 /* calls below 1 ms × 2^n; the last: all others */
 
-struct sums {
-    struct arena *arena;
-    struct map by_key;     /* → struct sum */
-    struct map by_counter; /* → struct spent */
+/* One line of usage_hourly, or, with a customer, of customer_hourly. */
+struct sum {
+    int64_t hour, status;
+    struct str org, team, user, key, customer, provider, model, endpoint, tags;
+    int64_t calls, errors, streamed, cache_hits, in, out, cache_read, cost, unpriced, latency_us;
+    int64_t charged;
+    int64_t at_latency[SUMS_LATENCIES];
+    int64_t slice; /* whose facets were noted of it last (ledger/facets.h) */
 };
 
-void sums_init(struct sums *s, struct arena *a);
+struct sums {
+    struct arena arena;
+    struct map by_key;      /* → struct sum */
+    struct map by_customer; /* → struct sum */
+    struct map by_counter;  /* → struct spent */
+};
+
+void sums_init(struct sums *s);
 void sums_free(struct sums *s);
-int sums_add(struct sums *s, const struct call_entry *e);
+void sums_clear(struct sums *s);
+/* ret_customer: NULL where the call names none. */
+int sums_add(
+    struct sums *s, const struct call_entry *e, struct sum **ret, struct sum **ret_customer);
+/* A counter's own, beside what calls took. */
+int sums_adjust(struct sums *s, struct str counter, int64_t nano, int64_t expires_at);
+size_t sums_n(const struct sums *s);
 /* Statements for all of it. */
 int sums_put(struct sums *s, struct str node, struct store_batch *b);
+
+/* A call that did not do what was asked: refused, failed, or with an outcome that is not known. */
+static inline bool sums_is_error(int64_t status)
+{
+    return status == 0 || status >= 400;
+}
 
 /* The latency below which the share q of the calls lies, from such counts, in µs. */
 int64_t sums_quantile(const int64_t counts[static SUMS_LATENCIES], double q);

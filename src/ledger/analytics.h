@@ -1,0 +1,77 @@
+/*
+ * What calls cost and did, by time and by who or what made them: from the sums that the projection
+ * keeps by hour and by day. Suspends.
+ */
+#ifndef SF_LEDGER_ANALYTICS_H
+#define SF_LEDGER_ANALYTICS_H
+
+#include "ledger/sums.h"
+#include "store/store.h"
+
+enum analytics_group {
+    GROUP_PROVIDER,
+    GROUP_MODEL,
+    GROUP_KEY,
+    GROUP_USER,
+    GROUP_TEAM,
+    GROUP_ORG,
+    GROUP_CUSTOMER,
+    GROUP_TAG,
+    GROUP_ENDPOINT,
+    GROUP_STATUS,
+    GROUPS_N
+};
+
+struct usage_total {
+    int64_t calls, errors, streamed, cache_hits, in, out, cache_read, cost, unpriced, latency_us;
+    int64_t at_latency[SUMS_LATENCIES];
+};
+void usage_total_add(struct usage_total *to, const struct usage_total *t);
+
+/* from and until are whole hours, or with by_day whole days, in UTC. */
+struct analytics_query {
+    int64_t from, until; /* wall ns */
+    bool by_day;
+    struct str org, user, key; /* only these; empty = all */
+};
+
+/* One value in one piece of time. status is a number, all else a text. */
+struct usage_row {
+    int64_t at, status;
+    struct str provider, model;
+    struct usage_total total;
+};
+/* Everything by hour or day, provider, model and status: totals, series and those three groups can
+ * be added up from it. */
+int analytics_cells(struct store *s, const struct analytics_query *q,
+    int (*fn)(void *ctx, const struct usage_row *row), void *ctx, char *err);
+
+struct usage_group {
+    struct str value;
+    struct usage_total total;
+};
+/* Groups being added up, by their names, which are copied. */
+struct usage_groups {
+    struct arena *arena;
+    struct map by_name;
+    struct usage_group *at;
+    unsigned n, cap;
+};
+void usage_groups_init(struct usage_groups *g, struct arena *a);
+void usage_groups_free(struct usage_groups *g);
+int usage_groups_add(struct usage_groups *g, struct str name, const struct usage_total *t);
+void usage_groups_sort(struct usage_groups *g); /* the dearest first, then the most called */
+
+/* The sums of each value of a column, the dearest first, at most limit of them, to fn. Tags: each
+ * of a call's tags counts it. Not for GROUP_PROVIDER, GROUP_MODEL and GROUP_STATUS. */
+int analytics_groups(struct store *s, const struct analytics_query *q, enum analytics_group by,
+    struct usage_groups *to, char *err);
+
+/* Days alone, with less of them; for a trend. */
+struct usage_day {
+    int64_t at, calls, errors, in, out, cost;
+};
+int analytics_days(struct store *s, const struct analytics_query *q,
+    int (*fn)(void *ctx, const struct usage_day *d), void *ctx, char *err);
+
+#endif
