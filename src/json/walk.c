@@ -235,3 +235,17 @@ int json_u64(struct str literal, uint64_t *ret)
     *ret = v;
     return 0;
 }
+
+bool json_mentions(struct str text, const struct str *needles, size_t n)
+{
+    const char *p = text.p, *end = text.p + text.n;
+
+    while (p < end && (p = memchr(p, '"', (size_t)(end - p)))) {
+        for (size_t i = 0; i < n; i++)
+            if (needles[i].n <= (size_t)(end - p) && p[1] == needles[i].p[1] &&
+                !memcmp(p, needles[i].p, needles[i].n))
+                return true;
+        p++;
+    }
+    return false;
+}

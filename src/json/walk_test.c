@@ -233,6 +233,18 @@ static void test_type_of(void)
     CHECK_EQ(json_type_of(STR("x")), JSON_NONE);
 }
 
+static void test_mentions(void)
+{
+    const struct str needles[] = {STR_INIT("\"file_id\""), STR_INIT("\"x\"")};
+
+    CHECK(json_mentions(STR("{\"a\":[{\"file_id\":1}]}"), needles, 2));
+    CHECK(json_mentions(STR("\"x\""), needles, 2));
+    CHECK(!json_mentions(STR("\"x"), needles, 2));
+    CHECK(!json_mentions(STR("{\"file_ids\":1,\"fil"), needles, 2));
+    CHECK(!json_mentions(STR("file_id x \""), needles, 2));
+    CHECK(!json_mentions(STR_NONE, needles, 2));
+}
+
 int main(void)
 {
     TAP_RUN(test_walk_array);
@@ -246,5 +258,6 @@ int main(void)
     TAP_RUN(test_unescape_refuses);
     TAP_RUN(test_u64);
     TAP_RUN(test_type_of);
+    TAP_RUN(test_mentions);
     return tap_done();
 }

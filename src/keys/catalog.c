@@ -408,6 +408,13 @@ bool vkey_still_good(const struct virtual_key *k)
     return k && vkey_is_live(k, clock_wall());
 }
 
+int64_t vkey_expires_at(const struct virtual_key *k)
+{
+    const struct virtual_key *newest = mine ? view_key(mine, k->hash) : k;
+
+    return newest ? newest->expires_at : 0;
+}
+
 const struct subject *catalog_customer(struct str id)
 {
     if (!mine || !id.n)

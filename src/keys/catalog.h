@@ -141,6 +141,7 @@ void catalog_on_change(struct catalog *c, void (*fn)(void *ctx), void *ctx);
 /* Whether a call that began under this record may go on: the newest record of this key is active,
  * not expired, and so are its team, user and organisation. This thread's view. */
 bool vkey_still_good(const struct virtual_key *k);
+int64_t vkey_expires_at(const struct virtual_key *k); /* of its newest record; 0 = never */
 
 bool vkey_allows_model(const struct virtual_key *k, struct str model);
 bool vkey_allows_provider(const struct virtual_key *k, struct str provider);

@@ -18,7 +18,8 @@
 
 #include <errno.h>
 
-#define HERE_BYTES (8 * KIB) /* counted on this thread */
+#define ROUGH_BYTES 512       /* beyond it looking at each byte has to be worth it */
+#define HERE_BYTES  (8 * KIB) /* counted on this thread */
 #define PICTURES_BYTES                                                                             \
     (8 * KIB) /* a body below it may hold a picture's address, but no picture                      \
                */
@@ -85,15 +86,11 @@ uint64_t tokens_guess(struct str text)
 
 static bool has_pictures(struct str body)
 {
-    static const char *const marks[] = {"\"image_url\"", "\"input_image\"", "\"inlineData\"",
-        "\"inline_data\"", "\"file_data\"", "\"input_audio\"", "\"base64\""};
+    static const struct str marks[] = {STR_INIT("\"image_url\""), STR_INIT("\"input_image\""),
+        STR_INIT("\"inlineData\""), STR_INIT("\"inline_data\""), STR_INIT("\"file_data\""),
+        STR_INIT("\"input_audio\""), STR_INIT("\"base64\"")};
 
-    if (body.n < PICTURES_BYTES)
-        return false;
-    for (unsigned i = 0; i < ARRAY_LEN(marks); i++)
-        if (memmem(body.p, body.n, marks[i], strlen(marks[i])))
-            return true;
-    return false;
+    return body.n >= PICTURES_BYTES && json_mentions(body, marks, ARRAY_LEN(marks));
 }
 
 struct count {
@@ -125,6 +122,16 @@ void estimate_count(struct exchange *x, struct estimate *e)
     }
     if (r == 0)
         e->input = c.tokens;
+}
+
+void estimate_refine(struct exchange *x, struct estimate *e)
+{
+    if (!e->rough) {
+        estimate_count(x, e);
+        return;
+    }
+    e->rough = false;
+    e->input = tokens_guess(x->body);
 }
 
 /* --- what a request asks for --- */
@@ -242,10 +249,11 @@ void estimate_make(struct exchange *x, unsigned default_output, struct estimate 
     *e = (struct estimate){.metered = (ep->flags & EP_METERED) != 0 || ep->kind == KIND_SPEECH};
     if (!e->metered)
         return;
-    e->input = x->body.n ? tokens_guess(x->body) : 0;
+    e->rough = x->body.n > ROUGH_BYTES;
+    e->input = e->rough ? x->body.n : x->body.n ? tokens_guess(x->body) : 0;
     e->cache_writes = x->facts &&
                       x->facts->rates[0][0].cache_write_5m > x->facts->rates[0][0].input &&
-                      x->body.n && memmem(x->body.p, x->body.n, "cache_control", 13);
+                      json_mentions(x->body, (const struct str[]){STR("\"cache_control\"")}, 1);
     if (writes_text(ep->kind))
         e->output = output_tokens(x, default_output);
     if (ep->kind == KIND_IMAGES || ep->kind == KIND_IMAGE_EDITS)
@@ -316,7 +324,7 @@ int estimate_price(const struct exchange *x, const struct estimate *e, int64_t *
         price(x->facts, &u, TIER_DEFAULT, &most);
         u.cache_write_1h = u.cache_write_5m;
         u.cache_write_5m = 0;
-        if (memmem(x->body.p, x->body.n, "\"ttl\"", 5))
+        if (json_mentions(x->body, (const struct str[]){STR("\"ttl\"")}, 1))
             price(x->facts, &u, TIER_DEFAULT, &most);
     }
     *ret_nano = most;

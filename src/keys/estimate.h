@@ -14,6 +14,7 @@ struct exchange;
 struct estimate {
     uint64_t input, output; /* tokens */
     uint64_t images, characters, audio_ms, queries;
+    bool rough;        /* the input is a token a byte: no text has more */
     bool exact;        /* the input was counted, not guessed */
     bool cache_writes; /* the caller asks the provider to keep its prompt */
     bool metered;      /* false: a call that costs nothing */
@@ -27,6 +28,8 @@ uint64_t tokens_guess(struct str text);
  * maximum and the model's is not smaller. A body with pictures is counted at once, since their text
  * is no measure; that suspends when it is large. */
 void estimate_make(struct exchange *x, unsigned default_output, struct estimate *e);
+/* A better one of the input: a guess in place of a rough one, else a count, which may suspend. */
+void estimate_refine(struct exchange *x, struct estimate *e);
 /* Counts the input. May suspend. */
 void estimate_count(struct exchange *x, struct estimate *e);
 /* In nano-dollars at the prices of the model that x->facts is of. -ENODATA: unknown. */

@@ -318,17 +318,20 @@ static int price_attempt(struct exchange *x, struct hold *h)
         (int)MIN(x->model.n, 200), x->model.p);
 }
 
-/* Whether a smaller amount could pass that row: the input is at least a fifth of its guess. */
+/* Whether a smaller amount could pass that row: the input is at least a fifth of its guess, and a
+ * twelfth of a rough one. */
 static bool counting_may_help(const struct hold *h, const struct shared_row *row)
 {
-    int64_t least = (int64_t)(h->estimate.output + h->estimate.input / 5);
+    unsigned share = h->estimate.rough ? 12 : 5;
+    int64_t least = (int64_t)(h->estimate.output + h->estimate.input / share);
 
     if (h->estimate.exact || h->estimate.input == 0)
         return false;
     return h->tok > 0 && row->amount / (int64_t)h->tok * least + row->used <= row->limit;
 }
 
-/* What a refused attempt may still do. 0: try again; 1: nothing. */
+/* What a refused attempt may still do. 0: try again. Where nothing is held there is nothing to wait
+ * for: then it is this node's share that is used up, while the shared store is away. */
 static int after_refusal(
     struct exchange *x, struct hold *h, const struct rows *rows, unsigned row, int64_t until)
 {
@@ -338,14 +341,14 @@ static int after_refusal(
 
     check_crossed(h, rows, row + 1);
     if (counting_may_help(h, r)) {
-        estimate_count(x, &h->estimate);
+        estimate_refine(x, &h->estimate);
         return price_attempt(x, h);
     }
     if (!only_held)
         return refuse_row(x, rows, row, false);
     memcpy(name, r->name.p, r->name.n);
     struct str waits_for = str_at(name, r->name.n);
-    if (loop_now() >= until)
+    if (r->held == 0 || loop_now() >= until)
         return refuse_row(x, rows, row, true);
     int w = shared_wait_settle(shared, waits_for, until);
     if (w == -ECANCELED) {
