@@ -61,11 +61,26 @@ static int call_wait(struct shared *s, struct call *call)
     return call->result;
 }
 
+/* The first link of a process comes within moments, since Redis was there when it began. Before,
+ * nothing is known of the other nodes, so that a share of what is left would be a guess. */
+static void await_first_link(struct redis *r)
+{
+    int64_t before = co_set_deadline(NEVER_NS);
+
+    co_mask_cancel();
+    while (!atomic_load(&r->up) && clock_now() < atomic_load(&r->first_until))
+        co_sleep_until(clock_now() + NS_PER_MS);
+    co_unmask_cancel();
+    co_set_deadline(before);
+}
+
 int redis_reserve(
     struct shared *s, struct shared_row *rows, const uint64_t *hash, unsigned n, unsigned *ret_row)
 {
     struct counter *at[SHARED_ROWS_MAX];
     struct call call;
+    if (unlikely(!redis_is_up(s)))
+        await_first_link(s->redis);
     if (!redis_is_up(s))
         return -ENOTCONN;
     for (unsigned i = 0; i < n; i++)

@@ -116,6 +116,11 @@ void nodes_announce(struct redis *r, struct buf *b)
     put(b, 2, (const char *const[]){"ZCARD", key});
 }
 
+void nodes_seen(struct redis *r, int64_t n)
+{
+    atomic_store(&r->nodes, (unsigned)MAX(MIN(n, 10000), 1));
+}
+
 static int ask_nodes(struct redis *r, struct buf *b, char why[static REDIS_WHY])
 {
     nodes_announce(r, b);
@@ -125,8 +130,10 @@ static int ask_nodes(struct redis *r, struct buf *b, char why[static REDIS_WHY])
         if (e == 0 && r->conn.resp.items[0].type != RESP_INT)
             e = unexpected(why, "ZCARD");
     }
-    if (e == 0)
-        atomic_store(&r->nodes, (unsigned)MAX(MIN(r->conn.resp.items[0].n, 10000), 1));
+    if (e == 0 && r->new_memory && r->was_up) /* they announce themselves one by one */
+        nodes_seen(r, MAX(r->conn.resp.items[0].n, atomic_load(&r->nodes)));
+    else if (e == 0)
+        nodes_seen(r, r->conn.resp.items[0].n);
     return e;
 }
 

@@ -99,6 +99,7 @@ struct redis {
     atomic_bool connected; /* key-value and messages go there */
     atomic_bool sub_up;    /* messages come from there */
     atomic_uint nodes;
+    atomic_llong first_until; /* mono ns: calls wait for the first link so long; 0 = it came */
     atomic_bool need, posted; /* there is something to send; the owner was told so */
     uint64_t generation, outage;
     int64_t recover_until; /* mono ns: after Redis lost its memory, see floor_of() */
@@ -175,6 +176,7 @@ void why_reply(char why[static REDIS_WHY], const char *what, struct str text);
 int redis_hello(struct redis *r, char why[static REDIS_WHY]);
 void key_of(struct redis *r, const char *what, char out[static 64]);
 void nodes_announce(struct redis *r, struct buf *b); /* three commands */
+void nodes_seen(struct redis *r, int64_t n);
 
 /* redis_script.c */
 extern const char redis_script_text[], redis_fill_text[];

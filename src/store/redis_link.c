@@ -48,8 +48,8 @@ static void tell_sleepers(struct list *told)
 static void rewrite(void *ctx, struct counter *c)
 {
     struct redis *r = ctx;
-    if (c->remote && (c->used != 0 || c->held != 0))
-        counter_queue(r, c);
+    if (c->remote && (c->used != 0 || c->held != 0 || c->there))
+        counter_queue(r, c); /* a part that is nothing now may have been more there */
 }
 
 static void link_up(struct redis *r)
@@ -58,6 +58,7 @@ static void link_up(struct redis *r)
     shared_lock(&s->lock);
     atomic_store(&r->connected, true);
     atomic_store(&r->up, !r->no_scripts);
+    atomic_store(&r->first_until, 0);
     if (r->new_memory && r->was_up)
         r->recover_until = clock_now() + REDIS_RECOVER_NS;
     r->was_up = true;
@@ -235,7 +236,8 @@ static int own_reply(struct redis *r, struct command *cmd, char why[static REDIS
     case COMMAND_NODES:
         if (item->type != RESP_INT)
             return bad_answer(why);
-        atomic_store(&r->nodes, (unsigned)MAX(MIN(item->n, 10000), 1));
+        if (clock_now() >= r->recover_until || item->n > atomic_load(&r->nodes))
+            nodes_seen(r, item->n);
         return 0;
     case COMMAND_TIME:
         if (r->conn.resp.n != 3 || item[1].type != RESP_STRING || str_u64(item[1].s, &seconds) < 0)
@@ -480,6 +482,7 @@ int redis_start(struct shared *s)
     timer_init(&r->look, on_look);
     timer_init(&r->beat, on_beat);
     timer_set(&r->beat, loop_now() + REDIS_BEAT_NS);
+    atomic_store(&r->first_until, clock_now() + SHARED_WAIT_NS);
     int e = co_spawn("redis", link_run, r, &r->main);
     if (e == 0 && s->n_subs > 0)
         e = co_spawn("redis messages", redis_sub_run, r, &r->sub);

@@ -304,6 +304,25 @@ WITH_REDIS(test_share_is_given_once)
     CHECK_EQ(part(node[0], "b:{o}:once"), 120);
 }
 
+/* What was freed, and what was held for the first time, while Redis was away: the others see both
+ * without this node being asked for them again. */
+WITH_REDIS(test_changes_of_an_outage_are_written)
+{
+    for (int i = 0; i < NODES; i++)
+        WAIT_FOR(shared_nodes_seen(node[i]) == 3);
+    CHECK_EQ(reserve(node[0], "b:{o}:freed", 10, 300), 0);
+    CHECK(all_see("b:{o}:freed", 10));
+    kill(server.pid, SIGSTOP);
+    for (int i = 0; i < NODES; i++)
+        WAIT_FOR(!shared_is_up(node[i]));
+    settle(node[0], "b:{o}:freed", 10, 0);
+    CHECK_EQ(reserve(node[0], "b:{o}:new", 20, 300), 0);
+    kill(server.pid, SIGCONT);
+    WAIT_FOR(all_up());
+    WAIT_FOR(total(node[1], "b:{o}:freed") == 0);
+    WAIT_FOR(total(node[1], "b:{o}:new") == 20);
+}
+
 /* Emptied while nobody looks: what was seen of the others counts from the first call on. */
 WITH_REDIS(test_flushed_unnoticed)
 {
@@ -774,6 +793,7 @@ int main(void)
     TAP_RUN(test_lease_of_a_dead_node_ends);
     TAP_RUN(test_share_while_down);
     TAP_RUN(test_share_is_given_once);
+    TAP_RUN(test_changes_of_an_outage_are_written);
     TAP_RUN(test_flushed_unnoticed);
     TAP_RUN(test_closed_while_down);
     TAP_RUN(test_pause_under_load);

@@ -109,6 +109,7 @@ int rows_judge(
     for (unsigned i = 0; i < n; i++) {
         struct counter *c = at[i];
         was[i] = (struct row_at){c, c->used, c->held};
+        c->remote |= s->redis && rows[i].limit != SHARED_NO_LIMIT;
         if (!counter_fits(s, c, rows[i].amount, rows[i].limit)) {
             row_sums(c, &rows[i]);
             put_back(s, was, i);

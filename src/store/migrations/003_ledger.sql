@@ -1,13 +1,16 @@
 -- What the ledger makes from the journal; all of it can be made again.
--- How far each node's journal is in here: in the same transaction as the rows themselves.
+-- How far each node's journal is in here: seq for rows, sums_seq for sums and spend, which are put
+-- less often. In the same transaction as what they speak of.
 CREATE TABLE ledger_position (
     node TEXT PRIMARY KEY,
-    seq INTEGER NOT NULL
+    seq INTEGER NOT NULL,
+    sums_seq INTEGER NOT NULL
 );
--- Calls whose outcome is not on the journal yet, at that position.
+-- Calls whose outcome is not on the journal yet, at that position. seq: of their first entry.
 CREATE TABLE ledger_open (
     node TEXT NOT NULL,
     request_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
     payload TEXT NOT NULL,
     PRIMARY KEY (node, request_id)
 );
@@ -27,6 +30,7 @@ CREATE TABLE logs (
     request_id TEXT NOT NULL,
     node TEXT NOT NULL,
     seq INTEGER NOT NULL,
+    open_seq INTEGER NOT NULL,
     org_id TEXT NOT NULL,
     team_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
@@ -57,22 +61,31 @@ CREATE TABLE logs (
     resp_ref INTEGER NOT NULL,
     PRIMARY KEY (ts, request_id)
 );
--- Sums by hour and by everything that analytics asks for. l0 … l15: calls by latency, below
--- 1 ms × 2^n. A rare value's log rows are found by the hours in which it occurs here.
+-- Which values occur in which slice of time: a facet is a column's value, hashed, or a class of
+-- latency or cost; a slice is its end in seconds times 8, plus a width (ledger/facets.h), some
+-- thousand rows of logs. So rows with a rare value are found without an index for each column.
+CREATE TABLE log_slices (
+    facet INTEGER NOT NULL,
+    slice INTEGER NOT NULL,
+    PRIMARY KEY (facet, slice)
+);
+-- Sums by hour and by day (at: its begin) and by everything that analytics asks for; customers
+-- apart, as there may be as many as calls. l0 … l15: calls by latency, below 1 ms × 2^n.
 CREATE TABLE usage_hourly (
-    hour INTEGER NOT NULL,
+    at INTEGER NOT NULL,
     org_id TEXT NOT NULL,
     team_id TEXT NOT NULL,
     user_id TEXT NOT NULL,
     key_id TEXT NOT NULL,
-    customer TEXT NOT NULL,
     provider TEXT NOT NULL,
     model TEXT NOT NULL,
     endpoint TEXT NOT NULL,
     tags TEXT NOT NULL,
     status INTEGER NOT NULL,
     calls INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
     streamed INTEGER NOT NULL,
+    cache_hits INTEGER NOT NULL,
     tokens_in INTEGER NOT NULL,
     tokens_out INTEGER NOT NULL,
     cache_read INTEGER NOT NULL,
@@ -83,8 +96,74 @@ CREATE TABLE usage_hourly (
     l4 INTEGER NOT NULL, l5 INTEGER NOT NULL, l6 INTEGER NOT NULL, l7 INTEGER NOT NULL,
     l8 INTEGER NOT NULL, l9 INTEGER NOT NULL, l10 INTEGER NOT NULL, l11 INTEGER NOT NULL,
     l12 INTEGER NOT NULL, l13 INTEGER NOT NULL, l14 INTEGER NOT NULL, l15 INTEGER NOT NULL,
-    PRIMARY KEY (hour, org_id, team_id, user_id, key_id, customer, provider, model, endpoint, tags,
-        status)
+    PRIMARY KEY (at, key_id, model, provider, endpoint, status, org_id, team_id, user_id, tags)
+);
+CREATE TABLE usage_daily (
+    at INTEGER NOT NULL,
+    org_id TEXT NOT NULL,
+    team_id TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    calls INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    streamed INTEGER NOT NULL,
+    cache_hits INTEGER NOT NULL,
+    tokens_in INTEGER NOT NULL,
+    tokens_out INTEGER NOT NULL,
+    cache_read INTEGER NOT NULL,
+    cost INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    latency_us INTEGER NOT NULL,
+    l0 INTEGER NOT NULL, l1 INTEGER NOT NULL, l2 INTEGER NOT NULL, l3 INTEGER NOT NULL,
+    l4 INTEGER NOT NULL, l5 INTEGER NOT NULL, l6 INTEGER NOT NULL, l7 INTEGER NOT NULL,
+    l8 INTEGER NOT NULL, l9 INTEGER NOT NULL, l10 INTEGER NOT NULL, l11 INTEGER NOT NULL,
+    l12 INTEGER NOT NULL, l13 INTEGER NOT NULL, l14 INTEGER NOT NULL, l15 INTEGER NOT NULL,
+    PRIMARY KEY (at, key_id, model, provider, endpoint, status, org_id, team_id, user_id, tags)
+);
+CREATE TABLE customer_hourly (
+    at INTEGER NOT NULL,
+    org_id TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    streamed INTEGER NOT NULL,
+    cache_hits INTEGER NOT NULL,
+    tokens_in INTEGER NOT NULL,
+    tokens_out INTEGER NOT NULL,
+    cache_read INTEGER NOT NULL,
+    cost INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    latency_us INTEGER NOT NULL,
+    l0 INTEGER NOT NULL, l1 INTEGER NOT NULL, l2 INTEGER NOT NULL, l3 INTEGER NOT NULL,
+    l4 INTEGER NOT NULL, l5 INTEGER NOT NULL, l6 INTEGER NOT NULL, l7 INTEGER NOT NULL,
+    l8 INTEGER NOT NULL, l9 INTEGER NOT NULL, l10 INTEGER NOT NULL, l11 INTEGER NOT NULL,
+    l12 INTEGER NOT NULL, l13 INTEGER NOT NULL, l14 INTEGER NOT NULL, l15 INTEGER NOT NULL,
+    PRIMARY KEY (at, org_id, customer)
+);
+CREATE TABLE customer_daily (
+    at INTEGER NOT NULL,
+    org_id TEXT NOT NULL,
+    customer TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    streamed INTEGER NOT NULL,
+    cache_hits INTEGER NOT NULL,
+    tokens_in INTEGER NOT NULL,
+    tokens_out INTEGER NOT NULL,
+    cache_read INTEGER NOT NULL,
+    cost INTEGER NOT NULL,
+    unpriced INTEGER NOT NULL,
+    latency_us INTEGER NOT NULL,
+    l0 INTEGER NOT NULL, l1 INTEGER NOT NULL, l2 INTEGER NOT NULL, l3 INTEGER NOT NULL,
+    l4 INTEGER NOT NULL, l5 INTEGER NOT NULL, l6 INTEGER NOT NULL, l7 INTEGER NOT NULL,
+    l8 INTEGER NOT NULL, l9 INTEGER NOT NULL, l10 INTEGER NOT NULL, l11 INTEGER NOT NULL,
+    l12 INTEGER NOT NULL, l13 INTEGER NOT NULL, l14 INTEGER NOT NULL, l15 INTEGER NOT NULL,
+    PRIMARY KEY (at, org_id, customer)
 );
 -- Prompts and replies, where several nodes show each other's (PostgreSQL).
 CREATE TABLE log_bodies (
