@@ -1,4 +1,5 @@
-"""Fixtures that the Python tests share. See gateway.py and wire.py; for SDKs sdk_fixtures.py."""
+"""Fixtures that the Python tests share. See gateway.py and wire.py; for SDKs sdk_fixtures.py,
+for Redis and PostgreSQL servers.py."""
 
 import asyncio
 import itertools
@@ -9,7 +10,7 @@ import pytest
 from gateway import Gateway, providers_at
 from wire import RawUpstream
 
-pytest_plugins = ["sdk_fixtures"]
+pytest_plugins = ["sdk_fixtures", "servers"]
 
 
 @pytest.fixture(scope="session")

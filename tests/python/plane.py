@@ -33,7 +33,7 @@ def until(condition, limit=5, what="it did not come"):
     """The first true value of condition(), which is asked again until then."""
     deadline = time.monotonic() + limit
     while not (value := condition()):
-        assert time.monotonic() < deadline, what() if callable(what) else what
+        assert time.monotonic() < deadline, what
         time.sleep(0.01)
     return value
 
@@ -70,7 +70,8 @@ class Admin(Api):
 
     def make(self, kind, **fields):
         """The id of an organisation, team, user or customer."""
-        named = {"id": f"customer-{next(number)}"} if kind == "customers" else {"name": f"n{next(number)}"}
+        field = "id" if kind == "customers" else "name"
+        named = {field: f"{kind}-{next(number)}"}
         return self.ok("POST", f"/api/{kind}", named | fields)["id"]
 
     def update(self, kind, which, **fields):
@@ -142,7 +143,7 @@ def chat(text="Hello", most=None, **more):
 async def ask(gateway, key, bill=None, body=None, path=CHAT, fields=()):
     """One call; bill: a Bill, or a script's name."""
     script = getattr(bill, "script", bill)
-    return await call(gateway.port, path, body or chat(most=10), script, fields,
+    return await call(gateway.port, path, chat(most=10) if body is None else body, script, fields,
                       key=getattr(key, "secret", key))
 
 
