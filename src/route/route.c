@@ -5,6 +5,7 @@
 #include "route/route.h"
 
 #include "llm/prices.h"
+#include "route/owned.h"
 #include "text/nearest.h"
 
 #include <errno.h>
@@ -179,20 +180,22 @@ static bool usable(const struct exchange *x, const struct upstream *u)
                                 vkey_allows_provider(x->key, u->provider->id));
 }
 
+/* Who has what the call goes on with: a file, a batch, an earlier response. */
+static const struct upstream *owner(const struct exchange *x)
+{
+    return x->owned ? route_upstream(x->route_settings, x->owned->provider) : NULL;
+}
+
 /* The upstream for calls that name no model: the id's owner, else the dialect's own provider, else
  * the only configured one that has the face. */
 static const struct upstream *without_model(struct exchange *x)
 {
     static const char *const own[DIALECTS_IN_FRONT] = {"openai", "anthropic", "gemini"};
     const struct route_settings *s = x->route_settings;
-    const struct upstream *u, *only = NULL;
-    char owner[32];
+    const struct upstream *u = owner(x), *only = NULL;
 
-    if ((x->match.endpoint->flags & EP_BY_ID) && affinity_get(x->match.id, owner)) {
-        u = route_upstream(s, str_of(owner));
-        if (u && u->configured)
-            return u;
-    }
+    if (u && u->configured)
+        return u;
     if (str_eq(x->match.door, STR("azure")) && usable(x, known(s, "azure")))
         return known(s, "azure");
     u = known(s, own[x->dialect]);
@@ -207,23 +210,6 @@ static const struct upstream *without_model(struct exchange *x)
         only = c;
     }
     return only ? only : u;
-}
-
-/* A chained response must go where the earlier one is. */
-static const struct upstream *by_previous(struct exchange *x)
-{
-    const int members[] = {BODY_PREVIOUS_RESPONSE, BODY_CONVERSATION, BODY_INPUT_FILE};
-    char owner[32];
-
-    for (unsigned i = 0; i < ARRAY_LEN(members) && x->body.n; i++) {
-        const struct json_span *sp = &x->spans[members[i]];
-        struct str id = json_span_text(x->body, sp);
-        if (sp->type == JSON_OBJECT) /* "conversation": {"id": ...} */
-            id = json_find(id, STR("id"));
-        if (json_type_of(id) == JSON_STRING && affinity_get(str_at(id.p + 1, id.n - 2), owner))
-            return route_upstream(x->route_settings, str_of(owner));
-    }
-    return NULL;
 }
 
 static int choose(struct exchange *x, const struct upstream **ret)
@@ -244,7 +230,7 @@ static int choose(struct exchange *x, const struct upstream **ret)
         *ret = by_header(x, asked, &r);
         return r;
     }
-    if ((*ret = by_previous(x)))
+    if (!(x->match.endpoint->flags & EP_BY_ID) && (*ret = owner(x)))
         return 0;
     if (!model.n) {
         *ret = without_model(x);

@@ -1,6 +1,6 @@
 /*
  * Routing: which upstream serves a model. An alias replaces the name; then the x-smartflow-provider
- * header decides, then the owner of an id that the call continues, then an explicit
+ * header decides, then the owner of an id that the call continues (route/owned.h), then an explicit
  * "provider/model" prefix, then the name's heuristic (gpt-*, claude-*, ...), then the upstream that
  * is declared as default, or the configured OpenAI-compatible one.
  */
@@ -36,13 +36,5 @@ const struct provider *route_by_name(struct str model, struct str *ret_rest);
  * the key, 400 when the provider does not speak the caller's dialect (names the endpoint to use),
  * 503 when it is not configured (names the variable to set). */
 extern const struct stage stage_route;
-
-/* Which upstream owns an id that a provider made (files, batches, responses, conversations). Kept
- * in memory and in an append-only file of the data folder, so that a restart forgets nothing. */
-int affinity_open(const char *dir, char *err, size_t err_n);
-void affinity_close(void);
-void affinity_put(struct str id, struct str provider); /* any thread */
-/* Copies the provider id into out (32 bytes); false when unknown. */
-bool affinity_get(struct str id, char out[static 32]);
 
 #endif

@@ -2,6 +2,7 @@
 #include "route/route.h"
 
 #include "llm/exchange_test.h"
+#include "route/owned.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -310,38 +311,31 @@ static void test_own_credential(void)
 
 /* --- ids that a provider made --- */
 
+static struct exchange *goes_on(struct exchange *x, const char *provider)
+{
+    struct owned o = {.id = STR("x"), .provider = str_of(provider)}, *kept = NULL;
+
+    kept = arena_new(&x->arena, struct owned);
+    must(kept);
+    *kept = o;
+    x->owned = kept;
+    return x;
+}
+
 static void test_owners(void)
 {
-    char dir[] = "/tmp/sf-route-XXXXXX", path[64], err[128];
-
-    CHECK(mkdtemp(dir) != NULL);
-    CHECK_EQ(affinity_open(dir, err, sizeof err), 0);
-    affinity_put(STR("resp_1"), STR("groq"));
-    affinity_put(STR("file-1"), STR("xai"));
     configure("openai groq");
-    CHECK_STR(routed(made_begin(&made, "GET", "/v1/responses/resp_1", "", NULL)), STR("groq "));
+    struct exchange *x = made_begin(&made, "GET", "/v1/responses/resp_1", "", NULL);
+    CHECK_STR(routed(goes_on(x, "groq")), STR("groq "));
     CHECK_STR(routed(made_begin(&made, "GET", "/v1/responses/resp_2", "", NULL)), STR("openai "));
     /* an owner that is no longer configured */
-    CHECK_STR(routed(made_begin(&made, "GET", "/v1/files/file-1", "", NULL)), STR("openai "));
-    struct exchange *x = post("/v1/responses", "", "gpt-4o");
-    x->body = STR("{\"previous_response_id\":\"resp_1\"}");
-    x->spans[BODY_PREVIOUS_RESPONSE] =
-        (struct json_span){.type = JSON_STRING, .value = 24, .end = 32};
-    CHECK_STR(routed(x), STR("groq gpt-4o"));
-    /* a conversation stands as its id or as an object with it */
-    affinity_put(STR("conv_1"), STR("groq"));
-    x = post("/v1/responses", "", "gpt-4o");
-    x->body = STR("{\"conversation\":{\"id\":\"conv_1\"}}");
-    x->spans[BODY_CONVERSATION] = (struct json_span){.type = JSON_OBJECT, .value = 16, .end = 31};
-    CHECK_STR(routed(x), STR("groq gpt-4o"));
-    x = post("/v1/responses", "", "gpt-4o");
-    x->body = STR("{\"conversation\":{}}");
-    x->spans[BODY_CONVERSATION] = (struct json_span){.type = JSON_OBJECT, .value = 16, .end = 18};
-    CHECK_STR(routed(x), STR("openai gpt-4o"));
-    affinity_close();
-    snprintf(path, sizeof path, "%s/affinity.log", dir);
-    unlink(path);
-    rmdir(dir);
+    x = made_begin(&made, "GET", "/v1/files/file-1", "", NULL);
+    CHECK_STR(routed(goes_on(x, "xai")), STR("openai "));
+    CHECK_STR(routed(goes_on(post("/v1/responses", "", "gpt-4o"), "groq")), STR("groq gpt-4o"));
+    CHECK_STR(routed(goes_on(post("/v1/batches", "", NULL), "groq")), STR("groq "));
+    /* what the caller says outright comes first */
+    x = post("/v1/responses", "x-smartflow-provider: openai\r\n", "gpt-4o");
+    CHECK_STR(routed(goes_on(x, "groq")), STR("openai gpt-4o"));
 }
 
 int main(void)
