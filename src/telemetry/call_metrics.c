@@ -6,6 +6,7 @@
 #include "llm/exchange.h"
 #include "metrics/metrics.h"
 #include "providers/provider.h"
+#include "telemetry/call_metrics_int.h"
 #include "telemetry/telemetry.h"
 
 #include <stdio.h>
@@ -168,6 +169,7 @@ static void observe(struct exchange *x)
     if (x->usage.source != USAGE_UNKNOWN) {
         metric_add(c->in, usage_input_total(&x->usage));
         metric_add(c->out, usage_output_total(&x->usage));
+        seed_metrics_count(x);
         if (x->cost_nano >= 0)
             metric_add(c->cost, (uint64_t)x->cost_nano);
         else
@@ -193,10 +195,22 @@ static struct metric_family quantiles[] = {
         .scale = METRIC_NS},
 };
 
+void call_metrics_register(void)
+{
+    static struct metric_family *const all[] = {
+        &requests, &latency, &overhead, &errors, &tokens, &cost, &unpriced};
+
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++)
+        metrics_register(all[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(quantiles); i++)
+        metrics_register(&quantiles[i]);
+}
+
 void telemetry_refresh(void)
 {
     static const double shares[] = {0.5, 0.9, 0.99};
 
+    seed_metrics_refresh();
     for (unsigned i = 0; i < ARRAY_LEN(shares); i++) {
         int64_t ns = metrics_quantile(&latency, shares[i]);
         if (ns >= 0)
