@@ -401,7 +401,9 @@ static void providers(void)
     CHECK(t_has("\"provider\":\"openai\",\"status\":\"idle\""));
     CHECK_EQ(t_call("GET", "/api/health/comprehensive", who.key, NULL), 200);
     CHECK_STR(t_at("data.components.journal.status"), STR("ok"));
-    CHECK_STR(t_at("data.status"), STR("ok"));
+    CHECK_STR(t_at("data.status"), STR("healthy"));
+    CHECK(t_has("\"providers\":[{\"provider\":\"openai\",\"status\":\"idle\"") &&
+          t_has("\"uptime_seconds\":"));
     CHECK_EQ(t_call("GET", "/api/routing/status", who.key, NULL), 200);
     CHECK_STR(t_at("data.active_providers"), STR("[\"openai\"]"));
 }

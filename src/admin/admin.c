@@ -4,11 +4,16 @@
  */
 #include "admin/api_int.h"
 
+#include "admin/put.h"
 #include "base/log.h"
+#include "journal/journal.h"
+#include "keys/catalog.h"
 #include "metrics/metrics.h"
 #include "runtime/co.h"
 #include "runtime/loop.h"
 #include "runtime/sync.h"
+#include "store/shared.h"
+#include "store/store.h"
 #include "telemetry/telemetry.h"
 
 #include <errno.h>
@@ -59,18 +64,42 @@ static void health(struct http_request *rq, struct config *c)
     reply_json(rq, 200, STR("{\"status\":\"ok\",\"version\":\"" SF_VERSION "\"}"));
 }
 
+/* Names what is away, as an array's items. True when calls are refused for it, and so must go to
+ * another node: a database that is away is no reason, nor is Redis unless it is set to be one. */
+static bool put_away(struct buf *out, const struct config *c)
+{
+    const struct admin_env *e = admin_env();
+    bool redis = e->shared && shared_is_remote(e->shared) && !shared_is_up(e->shared);
+    bool journal = e->journal && !journal_is_well(e->journal);
+    bool answers = !e->catalog || catalog_is_fresh(e->catalog); /* it is asked each second */
+
+    if (e->store && !(store_is_up(e->store) && answers))
+        put_str(
+            out, NULL, store_kind(e->store) == STORE_SQLITE ? STR("sqlite") : STR("postgresql"));
+    if (redis)
+        put_str(out, NULL, STR("redis"));
+    if (journal)
+        put_str(out, NULL, STR("journal"));
+    return journal || (redis && c->shared_down == SHARED_DOWN_CLOSED);
+}
+
 static void readiness(struct http_request *rq, struct config *c)
 {
-    char body[256];
+    _cleanup_(buf_free) struct buf b = {0};
     unsigned configured = 0;
-    bool down = atomic_load(&draining);
 
     for (unsigned i = 0; i < c->route.upstreams_n; i++)
         configured += c->route.upstreams[i].configured;
-    int n = snprintf(body, sizeof body,
-        "{\"status\":\"%s\",\"providers_configured\":%u,\"virtual_keys\":%u}",
-        down ? "draining" : "ok", configured, vkey_count(c->keys.set));
-    reply_json(rq, down ? 503 : 200, str_at(body, (size_t)n));
+    buf_init(&b, 4 * KIB);
+    put_open(&b, NULL, '{');
+    put_open(&b, "away", '[');
+    bool down = put_away(&b, c), drains = atomic_load(&draining);
+    put_close(&b, ']');
+    put_str(&b, "status", drains ? STR("draining") : down ? STR("down") : STR("ok"));
+    put_int(&b, "providers_configured", configured);
+    put_int(&b, "virtual_keys", vkey_count(c->keys.set));
+    put_close(&b, '}');
+    reply_json(rq, down || drains ? 503 : 200, buf_str(&b));
 }
 
 /* --- who may --- */

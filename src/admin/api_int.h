@@ -29,6 +29,7 @@ bool admin_row_changes(const struct admin_row *r); /* by its method */
 
 /* --- call.c --- */
 const struct admin_env *admin_env(void);
+int64_t admin_began(void); /* when the program started, on the monotonic clock */
 /* Answers a request whose path begins with /api/ (or is one of the table's). */
 void admin_call_run(struct http_request *rq, const struct config *c);
 /* Whether the handler did what api.h asks of it; else c->error. */
@@ -85,6 +86,10 @@ int admin_user_take(
     struct admin_call *c, const struct store_rows *rows, unsigned row, unsigned first_column);
 /* The columns that admin_user_take() reads: 0, -ENOENT when it is not active. */
 #define ADMIN_USER_WHO "u.id, u.name, u.email, u.role, u.org_id, u.user_id, u.is_active"
+
+/* --- providers_api.c --- */
+/* An array with every provider that is configured or was called, and how it does. */
+int admin_put_snapshots(struct admin_call *c, struct buf *out, const char *name);
 
 /* --- guard.c: who guesses credentials --- */
 int admin_guard_wait(const struct net_addr *from); /* seconds to wait, or 0 */

@@ -21,15 +21,23 @@
 #include <stdlib.h>
 
 static struct admin_env env;
+static int64_t began;
 
 const struct admin_env *admin_env(void)
 {
     return &env;
 }
 
+int64_t admin_began(void)
+{
+    return began;
+}
+
 void admin_use(const struct admin_env *e)
 {
     admin_table_check();
+    if (!began)
+        began = clock_now();
     env = *e;
     admin_session_forget_key();
 }
@@ -154,6 +162,8 @@ static void error_body(struct admin_call *c, struct buf *b)
     put_str_or_null(b, "code", e->code);
     put_str_or_null(b, "param", e->param);
     put_str(b, "request_id", str_of(c->id));
+    if (e->retry_after_s > 0)
+        put_int(b, "retry_after", e->retry_after_s);
     put_close(b, '}');
     put_open(b, "details", '{');
     put_close(b, '}');

@@ -1,6 +1,7 @@
 /*
  * /api/health/comprehensive: every part that a call needs, and whether it is there. It costs no
- * call to a provider.
+ * call to a provider. Beside the parts stand the members that the published SDK reads: status,
+ * uptime_seconds, version, providers, timestamp.
  */
 #include "admin/api_int.h"
 #include "admin/rows.h"
@@ -70,6 +71,11 @@ static void providers_part(struct health *h, const struct config *c)
     put_close(h->out, '}');
 }
 
+static const char *overall(const struct health *h)
+{
+    return h->down ? "unhealthy" : h->degraded ? "degraded" : "healthy";
+}
+
 static int comprehensive(struct admin_call *c)
 {
     _cleanup_(buf_free) struct buf parts = {0};
@@ -83,14 +89,16 @@ static int comprehensive(struct admin_call *c)
     providers_part(&h, c->config);
     put_close(&parts, '}');
     put_open(&c->out, NULL, '{');
-    put_str(&c->out, "status", h.down ? STR("down") : h.degraded ? STR("degraded") : STR("ok"));
+    put_str(&c->out, "status", str_of(overall(&h)));
+    put_int(&c->out, "uptime_seconds", (clock_now() - admin_began()) / NS_PER_S);
     put_str(&c->out, "version", STR(SF_VERSION));
     put_str_or_null(&c->out, "node", c->env->node);
     put_int(&c->out, "nodes", c->env->shared ? shared_nodes_seen(c->env->shared) : 1);
     put_time(&c->out, "timestamp", clock_wall());
     put_raw(&c->out, "components", buf_str(&parts));
+    int r = admin_put_snapshots(c, &c->out, "providers");
     put_close(&c->out, '}');
-    return 0;
+    return r;
 }
 
 static const struct admin_row rows[] = {

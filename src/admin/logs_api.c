@@ -503,14 +503,14 @@ static bool is_event_stream(struct str s)
            str_starts(s, STR("id:")) || str_starts(s, STR(":"));
 }
 
-/* As text, or where it is none in base64. For a stream "text" is what its pieces make. */
+/* Its text for the record, or where it is none in base64. Of a stream the text is what its pieces
+ * make, and the events stand as they came. */
 static void put_content(struct admin_call *c, struct str body, bool stream, struct str *ret_text)
 {
     struct buf *b = &c->out, made;
 
     *ret_text = STR_NONE;
     if (!utf8_valid(body)) {
-        put_null(b, "text");
         put_base64(c, b, body);
         return;
     }
@@ -522,7 +522,6 @@ static void put_content(struct admin_call *c, struct str body, bool stream, stru
         buf_free(&made);
         put_str(b, "raw", body);
     }
-    put_str(b, "text", ret_text->p ? *ret_text : STR(""));
 }
 
 static const char *state_of(const struct log_row *w, int r, enum body which, struct str sha)
@@ -551,8 +550,6 @@ static void put_body(
     put_str_or_null(b, "sha256", sha);
     if (r == 0)
         put_content(c, buf_str(&body), which == BODY_RESPONSE && w->streamed > 0, &text);
-    else
-        put_null(b, "text");
     put_close(b, '}');
     if (text.p)
         put_str(b, n[3], text);
@@ -790,7 +787,6 @@ static const struct admin_row rows[] = {
         .may = MAY_SIGNED_IN,
         .scope = SCOPE_OWN,
         .handle = detail,
-        .name = "log",
         .tag = "Logs",
         .summary = "All that is known of one call"},
     {.method = HTTP_DELETE,
@@ -806,7 +802,6 @@ static const struct admin_row rows[] = {
         .may = MAY_ADMIN,
         .handle = amend,
         .body = &amend_body,
-        .name = "log",
         .tag = "Logs",
         .summary = "Put a correction beside a call's record"},
 };

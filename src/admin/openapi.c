@@ -423,7 +423,8 @@ static const char error_schema[] =
     "\"success\":{\"const\":false},\"error\":{\"type\":\"object\",\"required\":[\"message\","
     "\"type\",\"code\",\"param\",\"request_id\"],\"properties\":{\"message\":{\"type\":\"string\"},"
     "\"type\":{\"type\":\"string\"},\"code\":{\"type\":[\"string\",\"null\"]},\"param\":{\"type\":["
-    "\"string\",\"null\"]},\"request_id\":{\"type\":\"string\"}}},\"details\":{\"type\":"
+    "\"string\",\"null\"]},\"request_id\":{\"type\":\"string\"},\"retry_after\":{\"type\":"
+    "\"integer\",\"description\":\"Seconds, as in the header.\"}}},\"details\":{\"type\":"
     "\"object\"}}}";
 
 static const char security_schemes[] =

@@ -116,7 +116,8 @@ static double share(double part, double whole)
     return whole > 0 ? part / whole : 0;
 }
 
-/* healthy, degraded (errors or refused keys among successes), down, idle (nothing is known). */
+/* healthy, degraded (errors or refused keys among successes), unhealthy, idle (nothing is known).
+ */
 static const char *status_of(const struct perf *p, const struct upstream *u)
 {
     unsigned good = 0, n = u && u->keys ? u->keys->n : 0;
@@ -124,11 +125,11 @@ static const char *status_of(const struct perf *p, const struct upstream *u)
     for (unsigned i = 0; i < n; i++)
         good += upstream_key_state(&u->keys->at[i]) == UPSTREAM_KEY_GOOD;
     if (n && !good)
-        return "down";
+        return "unhealthy";
     if (!p || p->requests == 0)
         return "idle";
     double failing = share(p->errors, p->requests);
-    return failing >= 0.5 ? "down" : failing >= 0.05 || good < n ? "degraded" : "healthy";
+    return failing >= 0.5 ? "unhealthy" : failing >= 0.05 || good < n ? "degraded" : "healthy";
 }
 
 static void put_decimal(struct buf *b, const char *name, double v)
@@ -138,10 +139,9 @@ static void put_decimal(struct buf *b, const char *name, double v)
 }
 
 static void put_snapshot(
-    struct admin_call *c, const struct perf *p, const struct upstream *u, struct str id)
+    struct buf *b, const struct perf *p, const struct upstream *u, struct str id)
 {
     static const struct perf none;
-    struct buf *b = &c->out;
 
     if (!p)
         p = &none;
@@ -165,7 +165,7 @@ static const struct perf *find(const struct perfs *all, struct str id)
     return NULL;
 }
 
-static int perf(struct admin_call *c)
+int admin_put_snapshots(struct admin_call *c, struct buf *out, const char *name)
 {
     _cleanup_(buf_free) struct buf report = {0};
     struct perfs *all = arena_new(&c->arena, struct perfs);
@@ -175,17 +175,23 @@ static int perf(struct admin_call *c)
 
     if (r < 0)
         return r;
-    put_open(&c->out, NULL, '{');
-    put_open(&c->out, "snapshots", '[');
+    put_open(out, name, '[');
     for (unsigned i = 0; i < n; i++) {
         const struct upstream *u = upstream_of(c, table[i].id);
         const struct perf *p = find(all, table[i].id);
         if (p || (u && u->configured))
-            put_snapshot(c, p, u, table[i].id);
+            put_snapshot(out, p, u, table[i].id);
     }
-    put_close(&c->out, ']');
-    put_close(&c->out, '}');
+    put_close(out, ']');
     return 0;
+}
+
+static int perf(struct admin_call *c)
+{
+    put_open(&c->out, NULL, '{');
+    int r = admin_put_snapshots(c, &c->out, "snapshots");
+    put_close(&c->out, '}');
+    return r;
 }
 
 /* --- the list --- */
@@ -195,7 +201,7 @@ static const struct field_row provider_fields[] = {
     {"name", FIELD_TEXT, 0, 0, 0, 64, NULL, NULL, "Its name.", "\"OpenAI\""},
     {"configured", FIELD_BOOL, 0, 0, 0, 0, NULL, NULL, "Whether calls can go there.", NULL},
     {"status", FIELD_TEXT, 0, 0, 0, 16, NULL, NULL,
-        "healthy, degraded, down, idle or not_configured.", NULL},
+        "healthy, degraded, unhealthy, idle or not_configured.", NULL},
     {"base_url", FIELD_TEXT, 0, 0, 0, 512, NULL, NULL, "Where its API is.", NULL},
     {"key_variable", FIELD_TEXT, 0, 0, 0, 64, NULL, NULL, "The setting of its key.", NULL},
     {"keys", FIELD_OBJECT, 0, 0, 0, 0, NULL, NULL,
@@ -317,7 +323,7 @@ static int routing_status(struct admin_call *c)
     put_open(&c->out, "active_providers", '[');
     for (unsigned i = 0; i < n; i++) {
         const struct upstream *u = upstream_of(c, table[i].id);
-        if (u && u->configured && strcmp(status_of(find(all, table[i].id), u), "down") != 0)
+        if (u && u->configured && strcmp(status_of(find(all, table[i].id), u), "unhealthy") != 0)
             put_str(&c->out, NULL, table[i].id);
     }
     put_close(&c->out, ']');

@@ -244,7 +244,7 @@ int ledger_call_open(struct exchange *x)
 
     if (!j)
         return 0;
-    if (!journal_is_well(j) || !(c = record_of(x)))
+    if (!journal_is_well(j) || !journal_has_room(j, this_thread()) || !(c = record_of(x)))
         return unavailable(x);
     if (x->body.n && !c->request.ended) {
         journal_body_add(j, this_thread(), &c->request, content_of(x), x->body);

@@ -91,9 +91,7 @@ int64_t slice_least(int64_t from)
 
 int64_t slice_most(int64_t until)
 {
-    int64_t s = MIN(until, INT64_MAX / 16) / NS_PER_S;
-
-    return (s + widths_s[0] + 1) * 8 + 7;
+    return (until / NS_PER_S + widths_s[0] + 1) * 8 + 7;
 }
 
 /* --- how many calls there are --- */

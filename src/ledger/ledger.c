@@ -245,8 +245,11 @@ static void report_failure(bool *away, const char *err, int r)
 static void note_progress(struct projection *p)
 {
     bool behind = journal_last_seq(p->set.journal) > p->seq;
+    uint64_t entries;
+    int64_t age;
 
     atomic_store(&ledger.seq, p->seq);
+    ledger_lag(&entries, &age); /* for the metric */
     if (!behind)
         atomic_store(&ledger.behind_since, 0);
     else if (!atomic_load(&ledger.behind_since))

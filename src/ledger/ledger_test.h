@@ -47,8 +47,7 @@ static inline void t_open_store(void)
 
 static inline void t_open_journal(void)
 {
-    struct journal_settings s = {
-        .dir = str_of(T.journal_dir), .chain = STR(T_NODE), .threads = 1};
+    struct journal_settings s = {.dir = str_of(T.journal_dir), .chain = STR(T_NODE), .threads = 1};
     char err[256] = "";
 
     if (journal_open(&s, &T.journal, NULL, err, sizeof err) < 0)
@@ -148,7 +147,8 @@ static inline void t_id(char out[static 37], int64_t ts, unsigned n)
 {
     uint64_t ms = (uint64_t)(ts / NS_PER_MS);
 
-    snprintf(out, 37, "%08x-%04x-7000-8000-%012x", (unsigned)(ms >> 16), (unsigned)(ms & 0xffff), n);
+    snprintf(
+        out, 37, "%08x-%04x-7000-8000-%012x", (unsigned)(ms >> 16), (unsigned)(ms & 0xffff), n);
 }
 
 static inline void t_append(struct payload *p)
@@ -272,7 +272,7 @@ struct t_case {
 };
 static const struct t_case *t_current;
 
-static inline void t_run_case(void)
+static _unused_ void t_run_case(void)
 {
     t_begin();
     t_current->fn();
@@ -284,7 +284,7 @@ static inline void t_server(void)
     CHECK(pg_server_start(&T.pg));
 }
 
-static inline void t_run(const struct t_case *cases, unsigned n)
+static _unused_ void t_run(const struct t_case *cases, unsigned n)
 {
     char name[160];
 
@@ -304,7 +304,7 @@ static inline void t_run(const struct t_case *cases, unsigned n)
 
 #define T_CASE(fn)                                                                                 \
     {                                                                                              \
-        #fn, fn                                                                                    \
+#fn, fn                                                                                    \
     }
 
 #endif

@@ -153,11 +153,14 @@ static struct str tag_pattern(struct arena *a, struct str tag)
 
 static void add_equal(struct query *q, struct buf *sql, const struct logs_equal *e, struct arena *a)
 {
-    if (e->column == FACET_TAG) {
+    if (e->column == FACET_TAG && str_chr(e->value, ',') >= 0) { /* no tag has one */
+        buf_addstr(sql, STR(" AND 1 = 0"));
+    } else if (e->column == FACET_TAG) {
         buf_printf(sql, " AND ',' || tags || ',' LIKE ?%u ESCAPE '\\'",
             param(q, store_text(tag_pattern(a, e->value))));
-        return;
     }
+    if (e->column == FACET_TAG)
+        return;
     unsigned at = param(q, store_text(e->value));
     if (e->column == FACET_MODEL)
         buf_printf(sql, " AND (model = ?%u OR model_asked = ?%u)", at, at);

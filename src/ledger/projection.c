@@ -333,12 +333,26 @@ static int gather(struct projection *p, struct gathering *g)
     return r < 0 ? r : put_position(p, p->pending_seq, p->pending_sums_seq, g->batch);
 }
 
-/* -EAGAIN: the position is not the one before any more, so an earlier try had been done. */
+/* What a failure left half done is made anew from the store and the journal. */
+static int begin_again(struct projection *p, char *err)
+{
+    bool finishing = p->finishing;
+
+    projection_close(p);
+    p->finishing = finishing;
+    return projection_open(p, err);
+}
+
+/* -EAGAIN: the position is not the one before any more. Either an earlier try had been done, or,
+ * right after a start, a batch of the process that was killed, which ended elsewhere: only the
+ * store knows. */
 static int run_pending(struct projection *p, char *err)
 {
     int r = store_batch_run(p->set.store, p->pending, err);
 
-    if (r < 0 && r != -EAGAIN)
+    if (r == -EAGAIN)
+        return begin_again(p, err);
+    if (r < 0)
         return r;
     store_batch_free(p->pending);
     p->pending = NULL;
@@ -349,13 +363,6 @@ static int run_pending(struct projection *p, char *err)
         p->sums_at = clock_now();
     }
     return 0;
-}
-
-/* What a failure left half done is made anew from the store and the journal. */
-static int begin_again(struct projection *p, char *err)
-{
-    projection_close(p);
-    return projection_open(p, err);
 }
 
 int projection_step(struct projection *p, char *err)

@@ -109,7 +109,8 @@ static void open_calls_stay(void)
     CHECK(t_project(&p));
     CHECK_EQ(p.open.n, 2);
     CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_open"), 2);
-    CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_open WHERE payload LIKE '%azure%' AND seq = 2"), 1);
+    CHECK_EQ(
+        t_count("SELECT COUNT(*) FROM ledger_open WHERE payload LIKE '%azure%' AND seq = 2"), 1);
     CHECK_EQ(t_count("SELECT open_seq FROM logs"), 1);
     ends = call_n(1, id[1]);
     t_outcome(&ends);
@@ -278,9 +279,11 @@ static void scopes_and_windows(void)
     t_outcome(&late);
     t_synced(11);
     CHECK(t_projection(&p) && t_project(&p));
-    CHECK_EQ(t_count("SELECT used FROM ledger_spend WHERE name = '{org_1}k:key1:m2026-11/1f4a0000'"),
+    CHECK_EQ(
+        t_count("SELECT used FROM ledger_spend WHERE name = '{org_1}k:key1:m2026-11/1f4a0000'"),
         70);
-    CHECK_EQ(t_count("SELECT used FROM ledger_spend WHERE name = '{org_1}o:org_1:d2026-11-21'"), 70);
+    CHECK_EQ(
+        t_count("SELECT used FROM ledger_spend WHERE name = '{org_1}o:org_1:d2026-11-21'"), 70);
     CHECK_EQ(t_count("SELECT used FROM ledger_spend WHERE name = '{org_1}o:org_1:d2026-11-22'"), 5);
     CHECK_EQ(t_count("SELECT used FROM ledger_spend WHERE name = '{org_1}o:org_1:e'"), 75);
     CHECK_EQ(t_count("SELECT used FROM ledger_spend WHERE name = '{org_1}c:cust:e'"), 19);
