@@ -15,8 +15,8 @@
 
 int64_t clock_now(void);  /* monotonic */
 int64_t clock_wall(void); /* since 1970-01-01T00:00:00Z */
-/* For tests of what follows the calendar: all threads' wall clock stands at this instant, until it is
- * set to 0 and goes again. */
+/* For tests of what follows the calendar: all threads' wall clock stands at this instant, until it
+ * is set to 0 and goes again. */
 void clock_freeze_wall(int64_t wall_ns);
 
 /* Writes "2026-11-21T10:40:00.123Z" and a NUL into out (25 bytes). */

@@ -6,6 +6,7 @@
  * returns -ECANCELED, and http_call_end() closes the upstream at once.
  */
 #include "gateway/gateway_int.h"
+#include "gateway/own.h"
 #include "keys/limits.h"
 #include "ledger/ledger.h"
 #include "json/splice.h"
@@ -116,7 +117,7 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     struct buf *b = gw_scratch();
     if ((r = provider_target(u, face, x, b)) < 0)
         return r;
-    x->upstream_key = x->caller_credential.n ? NULL : upstream_pick(u);
+    x->upstream_key = x->caller_credential.n ? NULL : gw_own_key(x, u);
     target = arena_dup(&x->arena, buf_str(b));
     r = gw_upstream_fields(x, face, method, target, &fields);
     if (r < 0)
@@ -159,10 +160,16 @@ int gw_credential_refused(struct exchange *x)
         STR_FMT " refused the gateway's credential.", STR_ARG(x->upstream->provider->title));
 }
 
+#define KEYS_TRIED_MAX 4
+
+/* -EKEYREJECTED: nothing was sent to the client, and the provider has another credential here. */
 static int check_status(struct exchange *x, const struct http_head *h)
 {
     x->upstream_status = h->status;
     upstream_key_report(x->upstream_key, h->status, retry_after(h));
+    if (h->status == 401 && x->can_send_again && x->attempts < KEYS_TRIED_MAX && x->upstream_key &&
+        upstream_pick_other(x->upstream, x->upstream_key))
+        return -EKEYREJECTED;
     return h->status == 401 && !x->caller_credential.n ? gw_credential_refused(x) : 0;
 }
 
@@ -206,8 +213,13 @@ static int call_json(struct exchange *x)
 {
     struct http_call *c = NULL;
     const struct http_head *head;
-    int r = send_json(x, &c, &head);
+    int r;
 
+    x->can_send_again = true;
+    while ((r = send_json(x, &c, &head)) == -EKEYREJECTED) {
+        http_call_end(c);
+        c = NULL;
+    }
     if (r == 0)
         r = gw_relay_reply(x, c, head);
     http_call_end(c);

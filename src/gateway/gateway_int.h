@@ -79,8 +79,10 @@ struct str gw_without_marks(struct str body, struct buf *out);
 
 /* --- the other shapes of a call --- */
 int gw_call_no_body(struct exchange *x);
-/* The ids that the reply named belong to the provider that made them. */
-void gw_remember_ids(struct exchange *x);
+/* What the reply made belongs to the caller. body: of a reply that is held, decoded; or empty. */
+void gw_remember_ids(struct exchange *x, struct str body);
+/* Undoes a content coding; a plain body is copied. 0, -EOPNOTSUPP, -EMSGSIZE, -EINVAL. */
+int gw_decode(struct str coding, struct str body, struct buf *out);
 int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_head *head);
 int gw_call_multipart(struct exchange *x);
 int gw_call_raw(struct exchange *x);
@@ -128,6 +130,7 @@ int gw_top_up(struct exchange *x);
 void gw_live_add(struct exchange *x);
 void gw_live_remove(struct exchange *x);
 void gw_live_check(void *ctx); /* ends those whose key is no longer good */
+void gw_live_thread_end(void); /* before the loop is freed */
 bool gw_was_ended(const struct exchange *x);
 
 /* --- admit.c: requests in flight --- */

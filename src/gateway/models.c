@@ -133,6 +133,7 @@ static int reply_list(struct exchange *x, struct ask *asks, unsigned n)
     buf_addstr(&body, buf_str(&items));
     buf_addstr(&body, STR("]}"));
     x->outcome = OUTCOME_OK;
+    gw_account(x);
     return gw_reply_json(x, 200, buf_str(&body)) < 0 ? -EPIPE : 0;
 }
 

@@ -26,7 +26,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOLLOW_NS NS_PER_S
+#define FOLLOW_NS  NS_PER_S
+#define REFRESH_NS (2 * NS_PER_S)
 
 struct parts parts;
 
@@ -225,9 +226,8 @@ int parts_open(const struct config *c, unsigned threads)
     if (r < 0)
         return r;
     limits_use(parts.shared);
-    telemetry_use_shared(parts.shared);
     const struct stage *const *stages = gw_pipeline_table(&stages_n);
-    telemetry_use_stages(stages, stages_n);
+    telemetry_open(parts.shared, str_of(parts.node), stages, stages_n);
     r = open_ledger(c, dir);
     return r < 0 ? r : own_open(c->data_dir);
 }
@@ -265,19 +265,16 @@ static void tell_settings(void)
         .unref = unref_config};
 
     alert_use(&c->alert, &route, setting_problem, NULL);
-    if (told.started)
-        telemetry_use(&c->telemetry, &route, setting_problem, NULL);
+    telemetry_use(&c->telemetry, &route, setting_problem, NULL);
 }
 
 static int start_telling(void)
 {
-    int r = telemetry_start(str_of(parts.node));
+    int r = telemetry_start();
 
     if (r == 0)
         r = alert_start(parts.store, parts.shared, str_of(parts.node));
     told.started = r == 0;
-    if (r == 0)
-        tell_settings(); /* those of telemetry wait for its start */
     return r;
 }
 
@@ -389,6 +386,15 @@ static void check_snapshot(void)
         reload();
 }
 
+/* A database that answers nothing is away, too: who is unknown then may only not be known here. */
+static void refresh_keys(void)
+{
+    int64_t before = co_set_deadline(loop_now() + REFRESH_NS);
+
+    registry_refresh(parts.registry);
+    co_set_deadline(before);
+}
+
 static void follow(void *arg)
 {
     (void)arg;
@@ -398,7 +404,7 @@ static void follow(void *arg)
         event_reset(&follower.news);
         if (follower.stop || co_cancelled())
             break;
-        registry_refresh(parts.registry);
+        refresh_keys();
         check_snapshot();
     }
     follower.co = NULL;

@@ -2,7 +2,9 @@
  * The pipeline: one table, in order. This is the only place that orders stages and takes their
  * times; ARCHITECTURE.md describes the same table.
  */
+#include "alert/alert.h"
 #include "gateway/gateway_int.h"
+#include "gateway/own.h"
 #include "keys/limits.h"
 #include "ledger/ledger.h"
 #include "telemetry/telemetry.h"
@@ -10,12 +12,15 @@
 static const struct stage *const table[] = {
     &stage_authenticate, /* who calls: virtual key, or the caller's own credential */
     &stage_read,         /* the body, whole where it is JSON; the model's name */
+    &stage_own,          /* whose are the files, responses, … that it names */
     &stage_route,        /* which upstream, and the model's name there */
     &stage_limits,       /* requests a minute, calls in flight */
     &stage_call,         /* the upstream call and the relay of its reply */
     &stage_settle,       /* usage and cost, counters, the outcome on the journal */
     &stage_ledger,       /* the outcome of calls that were refused before an attempt */
     &stage_metrics,      /* counters and histograms */
+    &stage_trace,        /* its spans */
+    &stage_alert,        /* slow, or a provider that fails */
     &stage_access_log,   /* one line */
 };
 _Static_assert(ARRAY_LEN(table) <= STAGES_MAX, "an exchange has room for every stage's time");

@@ -8,9 +8,9 @@
  * stack.
  */
 #include "gateway/gateway_int.h"
+#include "gateway/own.h"
 #include "http/inflate.h"
 #include "ledger/ledger.h"
-#include "route/route.h"
 
 #include <errno.h>
 
@@ -47,21 +47,17 @@ static int client_gone(struct exchange *x)
         STR("The client went away while it was being answered."));
 }
 
-/* Ids that the provider made lead back to it later. */
-void gw_remember_ids(struct exchange *x)
+/* Ids that the provider made lead back to it later, and to their owner. */
+void gw_remember_ids(struct exchange *x, struct str body)
 {
-    struct str provider = x->upstream->provider->id, id;
-    size_t at = 0;
-
-    while (meter_next_id(&x->meter, &at, &id))
-        affinity_put(id, provider);
+    gw_own_made(x, body);
 }
 
-static void succeeded(struct exchange *x)
+static void succeeded(struct exchange *x, struct str body)
 {
     x->outcome = x->upstream_status < 400 ? OUTCOME_OK : OUTCOME_UPSTREAM_ERROR;
     if (x->outcome == OUTCOME_OK)
-        gw_remember_ids(x);
+        gw_remember_ids(x, body);
 }
 
 /* --- compressed replies --- */
@@ -85,6 +81,16 @@ static int inflate_whole(struct str coding, struct str in, struct buf *out)
     return (int)n;
 }
 
+static bool is_coded(struct str coding)
+{
+    return coding.n && !str_ieq(coding, STR("identity"));
+}
+
+int gw_decode(struct str coding, struct str body, struct buf *out)
+{
+    return is_coded(coding) ? inflate_whole(coding, body, out) : buf_addstr(out, body);
+}
+
 static bool is_json(struct str body)
 {
     struct json_error e;
@@ -94,23 +100,23 @@ static bool is_json(struct str body)
 }
 
 /* Where only the end of the connection ends the body, the text itself has to tell whether it is
- * whole: -ECONNRESET when it is not. */
-static int meter_whole(struct exchange *x, const struct http_head *h, struct str body)
+ * whole: -ECONNRESET when it is not. *body becomes the decoded text (in plain, or as it is), empty
+ * when it cannot be decoded. */
+static int meter_whole(
+    struct exchange *x, const struct http_head *h, struct str *body, struct buf *plain)
 {
     struct str coding = http_get(&h->fields, HTTP_CONTENT_ENCODING);
     bool to_eof = h->framing == HTTP_BODY_TO_EOF;
-    _cleanup_(buf_free) struct buf plain = {0};
 
-    buf_init(&plain, LIMIT_RESPONSE_BYTES);
-    if (coding.n && !str_ieq(coding, STR("identity"))) {
-        if (inflate_whole(coding, body, &plain) < 0)
+    if (is_coded(coding)) {
+        int r = inflate_whole(coding, *body, plain);
+        *body = r < 0 ? STR_NONE : buf_str(plain);
+        if (r < 0)
             return to_eof ? -ECONNRESET : 0;
-        body = buf_str(&plain);
     }
-    if (to_eof && !is_json(body))
+    if (to_eof && !is_json(*body))
         return -ECONNRESET;
-    meter_reply(&x->meter, body);
-    ledger_reply_bytes(x, body);
+    meter_reply(&x->meter, *body);
     return 0;
 }
 
@@ -124,7 +130,7 @@ static bool refused_key(struct exchange *x, const struct http_head *h, struct st
     if (h->status < 400 || !refused || x->caller_credential.n)
         return false;
     buf_init(&plain, LIMIT_RESPONSE_BYTES);
-    if (coding.n && !str_ieq(coding, STR("identity"))) {
+    if (is_coded(coding)) {
         if (inflate_whole(coding, body, &plain) < 0)
             return false;
         body = buf_str(&plain);
@@ -137,24 +143,35 @@ static bool refused_key(struct exchange *x, const struct http_head *h, struct st
 __attribute__((noinline)) static int relay_held(
     struct exchange *x, struct http_call *c, const struct http_head *h)
 {
-    _cleanup_(buf_free) struct buf changed = {0};
-    struct str body;
+    _cleanup_(buf_free) struct buf changed = {0}, plain = {0};
+    bool filter = h->status < 300 && gw_own_filters(x);
+    struct str body, text;
     int r = http_call_read_all(c, LIMIT_RESPONSE_BYTES, &body);
 
+    buf_init(&plain, LIMIT_RESPONSE_BYTES);
+    buf_init(&changed, LIMIT_RESPONSE_BYTES);
+    text = body;
     if (r == 0)
-        r = meter_whole(x, h, body);
+        r = meter_whole(x, h, &text, &plain);
     if (r < 0)
         return upstream_broke(x, r);
     if (refused_key(x, h, body))
         return gw_credential_refused(x);
-    succeeded(x);
-    buf_init(&changed, LIMIT_RESPONSE_BYTES);
+    succeeded(x, text);
+    if (filter && (r = gw_own_list(x, text, &changed)) < 0)
+        return r;
+    filter = filter && changed.n;
+    if (filter) {
+        text = body = buf_str(&changed);
+        buf_clear(&plain);
+    }
+    ledger_reply_bytes(x, text);
     if (x->match.endpoint->kind == KIND_MESSAGE_BATCHES)
-        body = gw_local_links(body, &changed);
+        body = gw_local_links(body, filter ? &plain : &changed);
     x->reply_first_at = clock_now();
     gw_account(x);
     struct buf *fields = gw_scratch();
-    gw_reply_fields(x, h, false, fields);
+    gw_reply_fields(x, h, filter, fields);
     r = http_reply(x->rq, h->status, buf_str(fields), body);
     return r < 0 ? client_gone(x) : 0;
 }
@@ -191,9 +208,18 @@ __attribute__((noinline)) static int relay_pieces(
         meter_pieces_end(&x->meter);
     if (r < 0)
         return client_gone(x);
-    succeeded(x);
+    succeeded(x, STR_NONE);
     gw_account(x);
     return http_reply_end(x->rq, STR_NONE) < 0 ? client_gone(x) : 0;
+}
+
+/* Held whole: what says in its body what was made, or what has to be filtered. A list that cannot
+ * be filtered is not shown. */
+static bool must_hold(const struct exchange *x, const struct http_head *h)
+{
+    bool creates = (x->match.endpoint->flags & EP_CREATES) && is_type(h, STR("application/json"));
+
+    return creates || (h->status < 300 && gw_own_filters(x));
 }
 
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *h)
@@ -207,6 +233,8 @@ int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_he
         return gw_relay_stream(x, c, h);
     }
     x->stream = false;
+    if (must_hold(x, h))
+        return relay_held(x, c, h);
     if (small && x->rq->head.method != HTTP_HEAD && is_type(h, STR("application/json")))
         return relay_held(x, c, h);
     return relay_pieces(x, c, h);

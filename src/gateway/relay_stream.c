@@ -252,7 +252,7 @@ __attribute__((noinline)) static int step(struct relay *r, struct http_call *c)
         e = r->inflater ? take_packed(r, piece, &o) : take_piece(r, piece, &o);
     }
     if (!r->remembered && r->x->meter.ids.n) { /* before the client can ask for them */
-        gw_remember_ids(r->x);
+        gw_remember_ids(r->x, STR_NONE);
         r->remembered = true;
     }
     if (e == 0 && (n == 0 || http_call_ended(c)))

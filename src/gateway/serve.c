@@ -192,10 +192,11 @@ static void worker_end(struct worker *w)
         parts_close();
     }
     pthread_barrier_wait(&p->ended);
+    gw_live_thread_end();
     loop_free(w->loop);
     gw_exchange_thread_end();
     gw_reply_thread_end();
-    call_metrics_thread_end();
+    telemetry_thread_end();
     ledger_thread_end();
 }
 
@@ -458,7 +459,6 @@ static void publish_loops(struct program *p)
 static int start(struct program *p)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
-    char err[256];
     int r;
 
     loop_bind(p->workers[0].loop);
@@ -469,10 +469,6 @@ static int start(struct program *p)
     serve_adopt(p->config, NULL, p->ports);
     parts_take_config(p->config);
     catalog_on_change(parts.catalog, gw_live_check, NULL);
-    if (affinity_open(p->config->data_dir.p, err, sizeof err) < 0) {
-        log_msg(LOG_ERROR, "%s", err);
-        return -EIO;
-    }
     if ((r = offload_start(4)) < 0) {
         log_msg(LOG_ERROR, "cannot start the offload threads: %s", strerror(-r));
         return r;
@@ -572,7 +568,6 @@ static int run(struct program *p)
     worker_end(&p->workers[0]);
     for (unsigned i = 1; i < p->workers_n; i++)
         pthread_join(p->workers[i].thread, NULL);
-    affinity_close();
     log_msg(LOG_INFO, "stopped");
     log_flush();
     return p->workers[0].start_error ? 1 : 0;

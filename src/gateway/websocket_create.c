@@ -7,6 +7,7 @@
  * Messages to the upstream are framed anew, each in one frame with a mask of our own.
  */
 #include "crypto/random.h"
+#include "gateway/own.h"
 #include "gateway/websocket_int.h"
 #include "route/route.h"
 #include "json/splice.h"
@@ -190,6 +191,8 @@ static int look(struct exchange *x, struct str text, struct exchange *t)
     t->caller_credential = x->caller_credential;
     t->body = text;
     int r = gw_scan_body(t);
+    if (r == 0)
+        r = gw_own_check(t);
     if (r < 0)
         return r;
     /* A stored prompt, say, may name another model than the session's first message did. */

@@ -17,7 +17,7 @@
  */
 #include "config/config.h"
 #include "gateway/websocket_int.h"
-#include "route/route.h"
+#include "gateway/own.h"
 
 #include <errno.h>
 
@@ -100,7 +100,7 @@ static void note_message(struct exchange *x, const struct ws_message *m)
         return;
     x->meter.events++;
     if (kind == KIND_RESPONSES_WS && id[0])
-        affinity_put(str_of(id), x->upstream->provider->id);
+        gw_own_made_response(x, str_of(id));
 }
 
 /* Frames of ours, where they may stand; with the lock held. Where not, the next piece of the

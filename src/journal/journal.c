@@ -270,6 +270,16 @@ int journal_append(
     return 0;
 }
 
+bool journal_has_room(struct journal *j, unsigned thread)
+{
+    struct ring *r = &j->rings[thread + 1];
+
+    if (likely(ring_backlog(r) <= RING_BYTES / 2))
+        return true;
+    r->tail_seen = atomic_load_explicit(&r->page->tail, memory_order_acquire);
+    return ring_backlog(r) <= RING_BYTES / 2;
+}
+
 /* --- small questions --- */
 
 enum journal_durability journal_durability(const struct journal *j)

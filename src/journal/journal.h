@@ -73,13 +73,17 @@ struct journal_ticket {
  * index, or JOURNAL_OTHER from anywhere else (a ring under a lock). Copies; does not suspend. ret
  * may be NULL. -ENOSPC: the writer is so far behind that the ring is full; from elsewhere than a
  * loop also while the disk is full. Loops ask journal_is_well() before a call begins, and are not
- * refused then: what running calls still have to say waits in the ring. -EINVAL: no object, a line feed in it, or a first member whose name does
- * not begin with a lower-case letter; -EMSGSIZE. */
+ * refused then: what running calls still have to say waits in the ring. -EINVAL: no object, a line
+ * feed in it, or a first member whose name does not begin with a lower-case letter; -EMSGSIZE. */
 #define JOURNAL_OTHER         UINT32_MAX
 #define JOURNAL_THREADS_MAX   254
 #define JOURNAL_PAYLOAD_BYTES ((size_t)64 << 10)
 int journal_append(
     struct journal *j, unsigned thread, struct str payload, struct journal_ticket *ret);
+/* Whether a call may begin: half of a thread's ring is for the outcomes of those that run, so that
+ * a writer that is slow, or gets no processor, costs new calls and not the record of answered ones.
+ * Own thread only. */
+bool journal_has_room(struct journal *j, unsigned thread);
 /* Suspends until the entry is on disk (strict mode, admin acts). 0, -ETIMEDOUT, -EIO, -ECANCELED.
  */
 int journal_wait(struct journal *j, const struct journal_ticket *t, int64_t deadline);

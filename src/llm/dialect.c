@@ -124,6 +124,10 @@ static void put_openai_members(const struct error *e, struct buf *out)
     put_or_null(out, e->param);
     buf_addstr(out, STR(",\"code\":"));
     put_or_null(out, e->code);
+    if (e->retry_after_s > 0) { /* as the header; Smartflow's own SDK reads it here */
+        buf_addstr(out, STR(",\"retry_after\":"));
+        buf_addu64(out, (uint64_t)e->retry_after_s);
+    }
 }
 
 static void put_anthropic(const struct error *e, struct str request_id, struct buf *out)

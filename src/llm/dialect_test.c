@@ -52,6 +52,8 @@ static void test_openai(void)
     b = render(DIALECT_OPENAI, &(struct error){.status = 500}, STR_NONE);
     CHECK_STR(b, STR("{\"error\":{\"message\":\"internal error\",\"type\":\"server_error\","
                      "\"param\":null,\"code\":null}}"));
+    struct error later = {.status = 429, .retry_after_s = 17};
+    CHECK_STR(at(render(DIALECT_OPENAI, &later, STR_NONE), "error.retry_after"), STR("17"));
     struct error typed = plain;
     typed.type = STR("budget_exceeded");
     CHECK_STR(at(render(DIALECT_OPENAI, &typed, STR_NONE), "error.type"), STR("budget_exceeded"));

@@ -23,8 +23,10 @@ struct hold;
 struct keys_settings;
 struct ledger_call;
 struct model_facts;
+struct owned;
 struct route_settings;
 struct subject;
+struct trace;
 struct upload;
 struct upstream;
 struct upstream_key;
@@ -101,15 +103,19 @@ struct exchange {
     int64_t charged_nano;           /* what its subjects' counters got in the end */
     struct ledger_call *record;     /* what stands on the journal of it; in the arena (ledger/) */
     struct str trace_id; /* x-smartflow-trace-id, or traceparent's; empty = none */
+    struct trace *trace; /* its spans, where calls are traced; in the arena (telemetry/) */
     bool wants_trailers; /* TE: trailers */
 
     /* where */
+    const struct owned *owned; /* what it goes on with: decides who serves it (route/owned.h) */
+    const struct owned *part;  /* a file named inside its body: decides with which credential */
     const struct upstream *upstream;
     const struct upstream_key *upstream_key; /* the credential of the attempt that runs, or NULL */
     struct str model;         /* as the upstream knows it */
     struct str upload_target; /* path and query below the base path, of an upload session */
     const struct model_facts *facts;
     unsigned attempts;
+    bool can_send_again; /* its whole body is here: another attempt is possible */
 
     /* what came back */
     int upstream_status;
