@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,10 +25,16 @@ CHAT = "/v1/chat/completions"
 ANSWER = b'"content":"The quick'
 START_LIMIT = 120  # seconds; the slowest peer needs 9 on a quiet machine
 
+ADMIN_KEY = "sk-admin-0123456789abcdef0123456789abcdef"
+
 # The columns of the performance table that exist so far: what ours runs with.
 COLUMNS = {
-    "bare": {},
+    "bare": {"SMARTFLOW_JOURNAL": "off"},
+    "control": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:{mock}"},
 }
+# Limits that never refuse here, on the key and on its team; the journal's content is full by default.
+LIMITS = {"budgets": {"daily": "100000", "monthly": "1000000"}, "rpm_limit": 100_000_000,
+          "tpm_limit": 1_000_000_000_000, "max_parallel_requests": 100_000}
 
 
 class StartError(Exception):
@@ -43,7 +50,9 @@ class Peer:
     column: str = ""  # ours only
     config: str = ""  # file of conf/ that is filled in, its path is {config} in the command
     port: int = 0
+    port2: int = 0
     url: str = ""
+    key: str = KEY
     process: subprocess.Popen = None
     folder: Path = None
 
@@ -62,6 +71,7 @@ def ours(column, program):
         "OPENAI_API_KEY": "sk-upstream",
         "OPENAI_API_BASE": "http://127.0.0.1:{mock}",
         "SMARTFLOW_DEMO_KEY": KEY,
+        "SMARTFLOW_ADMIN_KEY": ADMIN_KEY,
         "SMARTFLOW_THREADS": "2",
         "PROXY_PORT": "{port}",
         "MANAGEMENT_PORT": "{port2}",
@@ -132,7 +142,7 @@ class Stand:
 
     def _values(self, peer):
         user = pwd.getpwuid(os.getuid()).pw_name
-        return {"run": str(peer.folder), "port": str(peer.port), "port2": str(free_port()),
+        return {"run": str(peer.folder), "port": str(peer.port), "port2": str(peer.port2),
                 "mock": str(self.mock_port), "nofile": str(self.nofile),
                 "connections": str(self.nofile - 100), "key": KEY,
                 "user": f"user {user};" if os.getuid() == 0 else "",
@@ -140,6 +150,8 @@ class Stand:
 
     def _prepare(self, peer):
         peer.port = free_port() if peer.command else self.mock_port
+        peer.port2 = free_port()
+        peer.key = KEY
         peer.url = f"http://127.0.0.1:{peer.port}{CHAT}"
         peer.folder = self.folder / peer.name.replace(" ", "-").replace(",", "")
         shutil.rmtree(peer.folder, ignore_errors=True)
@@ -174,7 +186,10 @@ class Stand:
             if peer.process.poll() is not None:
                 break
             if answers(peer):
-                return (time.monotonic() - began) * 1000
+                took = (time.monotonic() - began) * 1000
+                if peer.column == "control":
+                    peer.key = limited_key(peer)
+                return took
             time.sleep(0.0005)
         raise StartError(f"{peer.name} gave no right answer; its output is in {peer.folder}/log")
 
@@ -197,8 +212,23 @@ class Stand:
         peer.process = None
 
 
+def manage(peer, path, body):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{peer.port2}{path}", json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {ADMIN_KEY}"})
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return json.load(reply)["data"]
+
+
+def limited_key(peer):
+    """A key with every kind of limit, below a team with the same."""
+    team = manage(peer, "/api/teams", {"name": "bench", **LIMITS})
+    return manage(peer, "/api/enterprise/vkeys",
+                  {"name": "bench", "team_id": team["id"], **LIMITS})["key"]
+
+
 def field_lines(peer):
-    return [f"Authorization: Bearer {KEY}"] + getattr(peer, "request_headers", [])
+    return [f"Authorization: Bearer {peer.key}"] + getattr(peer, "request_headers", [])
 
 
 def answers(peer):

@@ -113,6 +113,7 @@ static bool step(struct loop *l, struct connection *c)
     const struct order *o = &c->order;
 
     if (!o->stream) {
+        reply_count(o->endpoint);
         put(l, c, reply_plain(o->endpoint));
         return true;
     }
@@ -122,6 +123,7 @@ static bool step(struct loop *l, struct connection *c)
         put(l, c, reply_stream_middle(o->style, o->pad));
     if (++c->sent < o->chunks)
         return false;
+    reply_count(o->endpoint);
     stream_end(l, c);
     return true;
 }

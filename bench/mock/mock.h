@@ -11,6 +11,8 @@
  * delay, interval: milliseconds before the first byte and between two events; chunks: events with
  * content; burst: how many of these go out at once at the start; pad: bytes of text added to each.
  *
+ * GET /served tells how many replies to calls were made to their end.
+ *
  * A stream obeys back-pressure: it goes on only when all that was sent before has been taken by the
  * kernel, so a gateway that does not read costs the mock no memory.
  */
@@ -26,6 +28,7 @@ enum endpoint {
     ENDPOINT_MESSAGES,
     ENDPOINT_EMBEDDINGS,
     ENDPOINT_MODELS,
+    ENDPOINT_SERVED,
     ENDPOINT_UNKNOWN,
 };
 
@@ -89,6 +92,8 @@ void timers_remove(struct timers *t, struct connection *c);
 
 /* The whole reply to a call that is not streamed. */
 struct bytes reply_plain(enum endpoint e);
+/* One more has been made to its end. Any thread. */
+void reply_count(enum endpoint e);
 struct bytes reply_stream_head(void);
 struct bytes reply_stream_first(enum stream_style s);
 struct bytes reply_stream_middle(enum stream_style s, int pad);

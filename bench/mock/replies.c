@@ -7,6 +7,7 @@
  */
 #include "mock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,9 +166,30 @@ void replies_make(void)
     }
 }
 
+/* How many calls were answered; not counting those that ask for it. */
+static atomic_ullong served;
+
+void reply_count(enum endpoint e)
+{
+    if (e < ENDPOINT_MODELS)
+        atomic_fetch_add_explicit(&served, 1, memory_order_relaxed);
+}
+
+static struct bytes tell_served(void)
+{
+    static _Thread_local char text[160];
+    char body[64];
+    int n = snprintf(body, sizeof body, "{\"served\":%llu}", atomic_load(&served));
+
+    n = snprintf(text, sizeof text,
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n,
+        body);
+    return (struct bytes){text, (size_t)n};
+}
+
 struct bytes reply_plain(enum endpoint e)
 {
-    return plain[e];
+    return e == ENDPOINT_SERVED ? tell_served() : plain[e];
 }
 
 struct bytes reply_stream_head(void)

@@ -57,6 +57,7 @@ static enum endpoint endpoint_of(struct bytes path)
         [ENDPOINT_MESSAGES] = "/messages",
         [ENDPOINT_EMBEDDINGS] = "/embeddings",
         [ENDPOINT_MODELS] = "/models",
+        [ENDPOINT_SERVED] = "/served",
     };
 
     for (unsigned i = 0; i < ENDPOINT_UNKNOWN; i++)
