@@ -74,7 +74,7 @@ static void check_cuts(struct str body)
 
 static void check_form(struct str value)
 {
-    _cleanup_(buf_free) struct buf form;
+    _cleanup_(buf_free) struct buf form = {0};
     struct reading r;
     if (str_starts(value, STR("--b")) || str_find(value, STR("\r\n--b")) >= 0)
         return;
