@@ -102,6 +102,10 @@ unsigned config_load_with(const char *path, char *const *env, const struct vault
 /* Who resolves references to secrets, for the whole process; before the first load. NULL: nobody.
  */
 void config_set_refs(struct secret_refs *r);
+/* Once the offload pool runs, and after each reload: secrets are read anew before their leases end.
+ * changed is called on a thread of its own; see refs_start(). 0 or -errno. */
+int config_keep_refs(const struct config *c, void (*changed)(void *ctx), void *ctx);
+void config_stop_refs(void); /* before offload_stop() */
 /* What the snapshot before knew of its provider keys (refused, rate limited, last used) goes on. */
 void config_inherit(struct config *c, const struct config *was);
 struct config *config_ref(struct config *c);

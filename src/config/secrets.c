@@ -19,6 +19,16 @@ void config_set_refs(struct secret_refs *r)
     refs = r;
 }
 
+int config_keep_refs(const struct config *c, void (*changed)(void *ctx), void *ctx)
+{
+    return refs ? refs_start(refs, c->secret_refresh, changed, ctx) : 0;
+}
+
+void config_stop_refs(void)
+{
+    refs_stop(refs);
+}
+
 /* --- NAME_FILE --- */
 
 static bool is_set(char *const *env, struct str name)

@@ -97,7 +97,8 @@ const struct setting settings[] = {
     {"SMARTFLOW_LOG_RETENTION", SET_DURATION, AT(row_retention), 0, SECONDS(3650LL * 86400), "0",
         "How long log rows are kept in the database; 0 is for ever."},
     {"SMARTFLOW_UNOWNED", SET_WORD, AT(unowned), 0, 0, "auto",
-        "Files, batches, responses and conversations of which nobody knows who made them: for every "
+        "Files, batches, responses and conversations of which nobody knows who made them: for "
+        "every "
         "key (allow), for none (deny), or for every key until there is a team (auto).",
         "auto allow deny"},
     {"SMARTFLOW_BATCH_POLL", SET_DURATION, AT(batch_poll), MS(100), SECONDS(86400), "60s",

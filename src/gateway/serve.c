@@ -12,8 +12,8 @@
  */
 #include "admin/admin.h"
 #include "base/log.h"
-#include "demo/demo.h"
 #include "config/list.h"
+#include "demo/demo.h"
 #include "gateway/gateway_int.h"
 #include "gateway/parts.h"
 #include "gateway/serve_int.h"
@@ -188,6 +188,7 @@ static void worker_end(struct worker *w)
 
     pthread_barrier_wait(&p->ended);
     if (w->index == 0) {
+        serve_leave_secrets();
         offload_stop();
         parts_close();
     }
@@ -351,6 +352,8 @@ static int take_tls(const struct program *p, struct config *c)
     return make_served_tls(c);
 }
 
+static void reload_changed(void);
+
 static void reload_once(struct program *p, bool fresh)
 {
     struct config *c;
@@ -369,6 +372,7 @@ static void reload_once(struct program *p, bool fresh)
     parts_take_config(c);
     for (unsigned i = 0; i < p->workers_n; i++)
         loop_post(p->workers[i].loop, take_config, config_ref(c));
+    serve_keep_secrets(c, p->workers[0].loop, reload_changed);
     log_msg(LOG_INFO, "configuration reloaded");
 }
 
@@ -473,6 +477,7 @@ static int start(struct program *p)
         log_msg(LOG_ERROR, "cannot start the offload threads: %s", strerror(-r));
         return r;
     }
+    serve_keep_secrets(p->config, p->workers[0].loop, reload_changed);
     for (unsigned i = 0; i < p->workers_n; i++)
         p->workers[i].config = config_ref(p->config);
     pthread_barrier_init(&p->ended, NULL, p->workers_n);

@@ -6,6 +6,7 @@
 #define SF_GATEWAY_SERVE_INT_H
 
 #include "config/config.h"
+#include "runtime/loop.h"
 
 enum service { SERVICE_PROXY, SERVICE_MANAGEMENT, SERVICE_DEMO, SERVICES };
 
@@ -24,5 +25,10 @@ void serve_banner(const struct config *c, const uint16_t *ports, bool tls);
 /* memory.c: returns free heap pages; on the first loop's thread, from start to stop. */
 void serve_watch_memory(void);
 void serve_stop_watching(void);
+
+/* leases.c: secrets that are kept elsewhere are read anew in time. changed is called on that loop
+ * when one is another. Once the offload pool runs, and after each reload. */
+void serve_keep_secrets(const struct config *c, struct loop *to, void (*changed)(void));
+void serve_leave_secrets(void); /* before that pool and that loop end */
 
 #endif

@@ -16,8 +16,8 @@
  * CLOSE_WAIT is there for the client's answer.
  */
 #include "config/config.h"
-#include "gateway/websocket_int.h"
 #include "gateway/own.h"
+#include "gateway/websocket_int.h"
 
 #include <errno.h>
 

@@ -24,6 +24,7 @@
 #define CHECKPOINT_NS      (60 * NS_PER_S)
 #define GROUP_ROOM         (2 * GROUP_BYTES)
 #define LINES_ROOM         ((size_t)16 << 20)
+#define OUTCOMES_BYTES     ((uint64_t)512 << 10) /* of a ring: kept for calls that run */
 
 /* --- the folder --- */
 
@@ -274,10 +275,10 @@ bool journal_has_room(struct journal *j, unsigned thread)
 {
     struct ring *r = &j->rings[thread + 1];
 
-    if (likely(ring_backlog(r) <= RING_BYTES / 2))
+    if (likely(ring_room(r) >= OUTCOMES_BYTES))
         return true;
     r->tail_seen = atomic_load_explicit(&r->page->tail, memory_order_acquire);
-    return ring_backlog(r) <= RING_BYTES / 2;
+    return ring_room(r) >= OUTCOMES_BYTES;
 }
 
 /* --- small questions --- */

@@ -80,9 +80,9 @@ struct journal_ticket {
 #define JOURNAL_PAYLOAD_BYTES ((size_t)64 << 10)
 int journal_append(
     struct journal *j, unsigned thread, struct str payload, struct journal_ticket *ret);
-/* Whether a call may begin: half of a thread's ring is for the outcomes of those that run, so that
- * a writer that is slow, or gets no processor, costs new calls and not the record of answered ones.
- * Own thread only. */
+/* Whether a call may begin: the last 512 KiB of a thread's ring are for the outcomes of those that
+ * run, so that a writer that is slow, or gets no processor, costs new calls and not the record of
+ * answered ones. Own thread only. */
 bool journal_has_room(struct journal *j, unsigned thread);
 /* Suspends until the entry is on disk (strict mode, admin acts). 0, -ETIMEDOUT, -EIO, -ECANCELED.
  */

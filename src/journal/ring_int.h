@@ -21,9 +21,11 @@
 #include <stdatomic.h>
 
 #define RING_BYTES ((uint64_t)8 << 20)
-#define RING_WARM  ((uint64_t)256 << 10)
-#define RING_PAGE  4096
-#define RINGS_MAX  256 /* ring 0 is JOURNAL_OTHER's, ring t + 1 that of thread t */
+#define RING_WARM                                                                                  \
+    ((uint64_t)1 << 20) /* after a jump this is all the room until the writer came                 \
+                         */
+#define RING_PAGE 4096
+#define RINGS_MAX 256 /* ring 0 is JOURNAL_OTHER's, ring t + 1 that of thread t */
 
 struct ring_page {
     char magic[8];
@@ -58,6 +60,12 @@ int ring_put(struct ring *r, struct str payload, uint64_t *ret_position);
 static inline uint64_t ring_backlog(const struct ring *r)
 {
     return r->head - r->tail_seen;
+}
+
+/* Bytes that can be put before the writer releases more. A jump takes room until it does. */
+static inline uint64_t ring_room(const struct ring *r)
+{
+    return RING_BYTES - ring_backlog(r);
 }
 
 /* Consumer: the record at the cursor, or NULL; moves the cursor behind it. */

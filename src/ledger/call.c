@@ -388,10 +388,10 @@ static int write_outcome(struct exchange *x, struct buf *out)
  * while the journal cannot be written: what room there is, is for the calls that run. */
 static bool is_kept(const struct exchange *x)
 {
-    if (x->record)
-        return x->record->opened || journal_is_well(ledger_journal());
-    return (x->key || x->caller_credential.n) && x->match.endpoint &&
-           journal_is_well(ledger_journal());
+    if (x->record && x->record->opened)
+        return true;
+    return (x->record || ((x->key || x->caller_credential.n) && x->match.endpoint)) &&
+           journal_is_well(ledger_journal()) && journal_has_room(ledger_journal(), this_thread());
 }
 
 int ledger_call_outcome(struct exchange *x)

@@ -153,9 +153,30 @@ static void take(struct call_entry *e, const struct member *m, struct str value,
 
 static bool before(struct str a, struct str b)
 {
+    if (a.n && b.n && a.p[0] != b.p[0])
+        return (unsigned char)a.p[0] < (unsigned char)b.p[0];
     int c = memcmp(a.p, b.p, MIN(a.n, b.n));
 
     return c < 0 || (c == 0 && a.n < b.n);
+}
+
+/* What stands behind this member's name; p NULL when it is not there. A quote in a string is
+ * escaped, so that only a member can look so. */
+static struct str behind(struct str payload, struct str name)
+{
+    const char *p = payload.n ? memmem(payload.p, payload.n, name.p, name.n) : NULL;
+
+    return p ? str_from(payload, (size_t)(p - payload.p) + name.n) : STR_NONE;
+}
+
+bool call_entry_is_open(struct str payload, struct str *ret_id)
+{
+    if (!behind(payload, STR("\"event\":\"request\"")).p ||
+        !behind(payload, STR("\"phase\":\"open\"")).p)
+        return false;
+    struct str id = behind(payload, STR("\"id\":\""));
+    *ret_id = str_split(&id, '"');
+    return id.p && ret_id->n;
 }
 
 /* Both lists are in the order of their names' bytes, so one pass over both is enough. */

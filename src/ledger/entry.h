@@ -33,4 +33,9 @@ struct call_entry {
  */
 int call_entry_read(struct str payload, struct call_entry *ret, struct arena *a);
 
+/* Whether it is an entry `open`, and then the call's id: a quick look, as there is one for each
+ * call.
+ */
+bool call_entry_is_open(struct str payload, struct str *ret_id);
+
 #endif

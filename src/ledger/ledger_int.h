@@ -22,11 +22,11 @@ bool ledger_problem_said(void);
 
 /* A call whose outcome was not seen yet. */
 struct open_call {
-    char *payload; /* with its id, a view into it */
-    struct str id;
-    uint64_t seq;  /* of its first entry */
-    bool stored;   /* stands so in ledger_open */
-    bool replaces; /* an older entry of it stands there */
+    uint64_t seq;           /* of its first entry */
+    bool stored;            /* stands so in ledger_open */
+    bool replaces;          /* an older entry of it stands there */
+    struct str id, payload; /* the id lies in the payload */
+    char text[];
 };
 
 /* The projection's state: on one thread at a time. */

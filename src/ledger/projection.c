@@ -23,39 +23,26 @@
 
 /* --- open calls --- */
 
-static void open_free(struct open_call *o)
+static int open_put(
+    struct projection *p, struct str payload, struct str id, uint64_t seq, bool stored)
 {
-    if (o)
-        free(o->payload);
-    free(o);
-}
+    struct open_call *o = malloc(sizeof *o + payload.n), *old = NULL;
 
-static int open_put(struct projection *p, struct str payload, uint64_t seq, bool stored)
-{
-    struct open_call *o = calloc(1, sizeof *o), *old = NULL;
-    struct arena none;
-    struct call_entry e;
-    char first[512];
-
-    if (!o || !(o->payload = str_dup(payload))) {
-        open_free(o);
+    if (!o)
         return -ENOMEM;
-    }
-    arena_init(&none, first, sizeof first, 64 << 10);
-    if (call_entry_read(str_at(o->payload, payload.n), &e, &none) <= 0) {
-        arena_free(&none);
-        open_free(o);
-        return 0;
-    }
-    o->id = e.id; /* a UUID: without escapes, so it lies in the payload */
+    memcpy(o->text, payload.p, payload.n);
+    o->payload = str_at(o->text, payload.n);
+    o->id = str_at(o->text + (id.p - payload.p), id.n);
     o->seq = seq;
     o->stored = stored;
-    arena_free(&none);
+    o->replaces = false;
     int r = map_put(&p->open, o->id, o, (void **)&old);
+    if (r < 0)
+        free(o);
     if (old) { /* an earlier attempt of the same call */
         o->seq = old->seq;
         o->replaces = old->stored || old->replaces;
-        open_free(old);
+        free(old);
     }
     return r;
 }
@@ -67,8 +54,11 @@ static int load_open(struct projection *p, char *err)
     int r = store_query(
         p->set.store, "SELECT payload, seq FROM ledger_open WHERE node = ?1", &node, 1, &rows, err);
 
-    for (unsigned i = 0; r == 0 && i < store_rows_n(rows); i++)
-        r = open_put(p, store_cell_str(rows, i, 0), (uint64_t)store_cell_int(rows, i, 1), true);
+    for (unsigned i = 0; r == 0 && i < store_rows_n(rows); i++) {
+        struct str payload = store_cell_str(rows, i, 0), id;
+        if (call_entry_is_open(payload, &id))
+            r = open_put(p, payload, id, (uint64_t)store_cell_int(rows, i, 1), true);
+    }
     store_rows_free(rows);
     return r;
 }
@@ -115,7 +105,7 @@ void projection_close(struct projection *p)
     void *o;
 
     for (size_t at = 0; map_next(&p->open, &at, &id, &o);)
-        open_free(o);
+        free(o);
     map_free(&p->open);
     sums_free(&p->sums);
     facets_free(&p->facets);
@@ -177,7 +167,7 @@ static int drop_open(
     if (o && (o->stored || o->replaces))
         r = store_batch_add(
             b, "DELETE FROM ledger_open WHERE node = ?1 AND request_id = ?2", v, 2, 0);
-    open_free(o);
+    free(o);
     return r;
 }
 
@@ -193,7 +183,7 @@ static int put_open(struct projection *p, struct store_batch *b)
         if (o->stored)
             continue;
         const struct store_value v[] = {store_text(p->set.node), store_text(o->id),
-            store_int((int64_t)o->seq), store_text(str_of(o->payload))};
+            store_int((int64_t)o->seq), store_text(o->payload)};
         r = store_batch_add(b,
             "INSERT INTO ledger_open (node, request_id, seq, payload) VALUES (?1, ?2, ?3, ?4) "
             "ON CONFLICT (node, request_id) DO UPDATE SET payload = excluded.payload",
@@ -282,16 +272,16 @@ static int take_other(struct projection *p, struct str payload)
 static int take_entry(struct projection *p, struct gathering *g, const struct journal_entry *j)
 {
     struct call_entry e;
-    int r = call_entry_read(j->payload, &e, &g->arena);
+    struct str id;
 
     g->seq = MAX(g->seq, j->seq);
     g->sums_seq = j->seq;
     g->entries++;
-    if (r <= 0) /* another event, or nothing of ours */
+    if (call_entry_is_open(j->payload, &id))
+        return j->seq > p->seq ? open_put(p, j->payload, id, j->seq, false) : 0;
+    if (call_entry_read(j->payload, &e, &g->arena) <= 0 || !e.outcome)
         return take_other(p, j->payload);
-    if (e.outcome)
-        return take_outcome(p, g, &e, j->seq);
-    return j->seq > p->seq ? open_put(p, j->payload, j->seq, false) : 0;
+    return take_outcome(p, g, &e, j->seq);
 }
 
 static int read_entries(struct projection *p, struct gathering *g)

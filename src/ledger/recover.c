@@ -77,7 +77,7 @@ static int append_unknown(struct projection *p, const struct open_call *o)
 
     arena_init(&a, first, sizeof first, 64 << 10);
     buf_init(&out, JOURNAL_PAYLOAD_BYTES);
-    int r = call_entry_read(str_of(o->payload), &e, &a) > 0 ? write_unknown(&e, &out) : 0;
+    int r = call_entry_read(o->payload, &e, &a) > 0 ? write_unknown(&e, &out) : 0;
     if (r == 0 && out.n)
         r = journal_append(p->set.journal, JOURNAL_OTHER, buf_str(&out), NULL);
     arena_free(&a);

@@ -277,10 +277,12 @@ static int spend_of(struct sums *s, const struct sum *n)
     ADD(t, calls)                                                                                  \
     ADD(t, errors)                                                                                 \
     ADD(t, streamed)                                                                               \
-    ADD(t, cache_hits) ADD(t, tokens_in) ADD(t, tokens_out) ADD(t, cache_read) ADD(t, cost)        \
-        ADD(t, unpriced) ADD(t, latency_us) ADD(t, l0) ADD(t, l1) ADD(t, l2) ADD(t, l3) ADD(t, l4) \
-            ADD(t, l5) ADD(t, l6) ADD(t, l7) ADD(t, l8) ADD(t, l9) ADD(t, l10) ADD(t, l11)         \
-                ADD(t, l12) ADD(t, l13) ADD(t, l14) ADD_LAST(t, l15)
+    ADD(t, cache_hits)                                                                             \
+    ADD(t, tokens_in)                                                                              \
+    ADD(t, tokens_out)                                                                             \
+    ADD(t, cache_read) ADD(t, cost) ADD(t, unpriced) ADD(t, latency_us) ADD(t, l0) ADD(t, l1)      \
+        ADD(t, l2) ADD(t, l3) ADD(t, l4) ADD(t, l5) ADD(t, l6) ADD(t, l7) ADD(t, l8) ADD(t, l9)    \
+            ADD(t, l10) ADD(t, l11) ADD(t, l12) ADD(t, l13) ADD(t, l14) ADD_LAST(t, l15)
 
 #define PUT_USAGE(t)                                                                               \
     "INSERT INTO " t " (at, org_id, team_id, user_id, key_id, provider, model, endpoint, tags, "   \

@@ -102,7 +102,7 @@ struct exchange {
     int64_t reserved_nano;          /* money held for the attempt that runs */
     int64_t charged_nano;           /* what its subjects' counters got in the end */
     struct ledger_call *record;     /* what stands on the journal of it; in the arena (ledger/) */
-    struct str trace_id; /* x-smartflow-trace-id, or traceparent's; empty = none */
+    struct str trace_id;            /* x-smartflow-trace-id, or traceparent's; empty = none */
     struct trace *trace; /* its spans, where calls are traced; in the arena (telemetry/) */
     bool wants_trailers; /* TE: trailers */
 
@@ -111,7 +111,7 @@ struct exchange {
     const struct owned *part;  /* a file named inside its body: decides with which credential */
     const struct upstream *upstream;
     const struct upstream_key *upstream_key; /* the credential of the attempt that runs, or NULL */
-    struct str model;         /* as the upstream knows it */
+    struct str model;                        /* as the upstream knows it */
     struct str upload_target; /* path and query below the base path, of an upload session */
     const struct model_facts *facts;
     unsigned attempts;

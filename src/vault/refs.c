@@ -208,6 +208,11 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
+static void keeper_spawn(void *refs)
+{
+    must(co_spawn("secret leases", ref_keep, refs, NULL) == 0);
+}
+
 static int start_thread(struct secret_refs *r)
 {
     sigset_t all, old;
@@ -222,6 +227,8 @@ static int start_thread(struct secret_refs *r)
     if (e < 0)
         loop_free(r->loop);
     r->started = e == 0;
+    if (e == 0 && r->pool_runs) /* refs_start() came before there was any reference */
+        e = loop_post(r->loop, keeper_spawn, r);
     return e;
 }
 
@@ -365,31 +372,54 @@ struct begin {
     void *ctx;
 };
 
+static void keep(const struct begin *b)
+{
+    struct secret_refs *r = b->r;
+
+    r->pool_runs = true;
+    r->refresh = b->refresh ? b->refresh : 300 * NS_PER_S;
+    r->changed = b->changed;
+    r->ctx = b->ctx;
+}
+
+/* What was read before is due by the refresh in force now. */
+static void sooner(struct secret_refs *r)
+{
+    for (struct doc *d = r->docs; d; d = d->next)
+        if (!d->lease_id)
+            d->due = MIN(d->due, loop_now() + r->refresh);
+}
+
 static void keeper_begin(void *arg)
 {
     struct begin *b = arg;
     struct secret_refs *r = b->r;
     bool first = !r->pool_runs;
 
-    r->pool_runs = true;
-    r->refresh = b->refresh ? b->refresh : 300 * NS_PER_S;
-    r->changed = b->changed;
-    r->ctx = b->ctx;
+    keep(b);
     free(b);
+    sooner(r);
     if (first)
-        must(co_spawn("secret leases", ref_keep, r, NULL) == 0);
+        keeper_spawn(r);
     event_set(&r->more);
 }
 
 int refs_start(struct secret_refs *r, int64_t refresh, void (*changed)(void *ctx), void *ctx)
 {
-    struct begin *b = malloc(sizeof *b);
-    int e = b ? need_thread(r) : -ENOMEM;
+    const struct begin how = {r, refresh, changed, ctx};
 
-    if (e == 0) {
-        *b = (struct begin){r, refresh, changed, ctx};
-        e = loop_post(r->loop, keeper_begin, b);
-    }
+    pthread_mutex_lock(&r->lock);
+    bool runs = r->started;
+    if (!runs) /* no reference yet: the thread, should it come, begins so */
+        keep(&how);
+    pthread_mutex_unlock(&r->lock);
+    if (!runs)
+        return 0;
+    struct begin *b = malloc(sizeof *b);
+    if (!b)
+        return -ENOMEM;
+    *b = how;
+    int e = loop_post(r->loop, keeper_begin, b);
     if (e < 0)
         free(b);
     return e;

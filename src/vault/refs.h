@@ -52,8 +52,10 @@ unsigned refs_resolve(struct secret_refs *r, struct ref_wanted *w, unsigned n, b
 #define LIMIT_SECRET_FILE ((size_t)64 * 1024)
 int secret_from_file(const char *path, struct secret *ret);
 
-/* Once the offload pool runs. refresh: ns, at most so long is a secret used without another look; 0
- * = 5 min. changed is called on the thread of the references: it posts to a loop and returns. */
+/* Once the offload pool runs, and again when refresh is another: without it a later refs_resolve()
+ * would bring a pool of its own beside that one. refresh: ns, at most so long is a secret used
+ * without another look; 0 = 5 min. changed is called on the thread of the references: it posts to a
+ * loop and returns. */
 int refs_start(struct secret_refs *r, int64_t refresh, void (*changed)(void *ctx), void *ctx);
 
 #endif

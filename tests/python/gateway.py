@@ -68,9 +68,10 @@ class Output:
 
 
 class Gateway:
-    """One running gateway. env: settings on top of the tests' own; None takes one away."""
+    """One running gateway. env: settings on top of the tests' own; None takes one away. prefix: a
+    command that turns into the program."""
 
-    def __init__(self, folder, env=None, config=None, plain=False, args=()):
+    def __init__(self, folder, env=None, config=None, plain=False, args=(), prefix=()):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = {"PROXY_PORT": "0", "MANAGEMENT_PORT": "0", "SMARTFLOW_THREADS": "2",
@@ -78,7 +79,8 @@ class Gateway:
                     "SMARTFLOW_ADMIN_KEY": ADMIN_KEY}
         settings.update(env or {})
         self.env = clean_environment() | {k: str(v) for k, v in settings.items() if v is not None}
-        command = [program(plain), "serve", *(["--config", str(config)] if config else []), *args]
+        command = [*prefix, program(plain), "serve",
+                   *(["--config", str(config)] if config else []), *args]
         self.child = subprocess.Popen(command, env=self.env, cwd=self.folder,
                                       stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE)

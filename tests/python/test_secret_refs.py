@@ -1,6 +1,7 @@
 """Secrets by reference: files, HashiCorp Vault, AWS Secrets Manager; what is refused, and how."""
 
 import json
+import signal
 import time
 
 import pytest
@@ -194,3 +195,35 @@ def test_files(tmp_path):
     assert code == 1 and "64 KiB" in said
     code, said = check({"OPENAI_API_KEY_FILE": str(tmp_path / "absent")})
     assert code == 1 and "cannot read" in said
+
+
+# --- while the gateway runs ---
+
+def test_a_changed_secret_is_taken_up_by_itself(run, upstream, start, vault):
+    vault.kv2["openai"] = {"key": "sk-first"}
+    g = start({"OPENAI_API_KEY": "vault:secret/openai#key",
+               "OPENAI_API_BASE": f"http://127.0.0.1:{upstream.port}", "VAULT_ADDR": vault.url,
+               "VAULT_TOKEN": vault.token(), "SMARTFLOW_SECRET_REFRESH": "1s"})
+    assert sent_key(run, upstream, g) == "sk-first"
+    vault.kv2["openai"] = {"key": "sk-second"}
+    deadline = time.monotonic() + 15
+    while sent_key(run, upstream, g) != "sk-second":
+        assert time.monotonic() < deadline
+
+
+def test_a_reload_reads_secrets_again(run, upstream, start, vault, tmp_path):
+    """Also one whose first reference comes with the reload."""
+    config = tmp_path / "smartflow.yaml"
+    config.write_text("openai:\n  api_key: sk-plain\n", encoding="utf-8")
+    g = start({"OPENAI_API_BASE": f"http://127.0.0.1:{upstream.port}", "VAULT_ADDR": vault.url,
+               "VAULT_TOKEN": vault.token()}, config=config)
+    assert sent_key(run, upstream, g) == "sk-plain"
+    config.write_text("openai:\n  api_key: vault:secret/openai#key\n", encoding="utf-8")
+    for wanted in ("sk-first", "sk-second"):
+        vault.kv2["openai"] = {"key": wanted}
+        before = len(g.err.data)
+        g.signal(signal.SIGHUP)
+        assert g.err.wait_for("configuration reloaded", 20, before), g.err.text()
+        deadline = time.monotonic() + 5
+        while sent_key(run, upstream, g) != wanted:
+            assert time.monotonic() < deadline

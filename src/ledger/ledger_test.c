@@ -1,0 +1,319 @@
+/*
+ * The ledger as a whole: what a call writes is what is read, a clean stop leaves nothing behind,
+ * and after a crash what was running is unknown and costs what was held, to the nano-dollar.
+ */
+#include "ledger/ledger_test.h"
+#include "keys/catalog.h"
+#include "llm/exchange.h"
+#include "providers/provider.h"
+#include "runtime/test_loop.h"
+#include "json/scan.h"
+
+#define BASE (INT64_C(1795219200) * NS_PER_S) /* 2026-11-21 */
+
+static bool open_ledger(void)
+{
+    struct ledger_settings s = t_settings();
+    char err[256] = "";
+    int r = ledger_open(&s, err, sizeof err);
+
+    if (r < 0)
+        fprintf(stderr, "# ledger_open: %d %s\n", r, err);
+    return r == 0;
+}
+
+/* --- entries by ledger/call.c --- */
+
+static const struct stage stage_a = {.name = "route"}, stage_b = {.name = "authenticate"};
+
+static struct made {
+    struct http_request rq;
+    struct virtual_key key;
+    struct provider provider;
+    struct upstream upstream;
+    struct endpoint endpoint;
+    struct exchange x;
+    struct str tags[2];
+} m;
+
+static struct exchange *make_exchange(unsigned n)
+{
+    m = (struct made){.rq = {.first_byte_at = clock_now() - 5 * NS_PER_MS},
+        .key = {.subject = {.kind = SUBJECT_KEY, .id = STR("0123456789abcdef")},
+            .org_id = STR("org_1"),
+            .team_id = STR("team_1"),
+            .user_id = STR("user_1"),
+            .tags = {m.tags, 2}},
+        .provider = {.id = STR("openai")},
+        .upstream = {.provider = &m.provider},
+        .endpoint = {.kind = KIND_CHAT},
+        .tags = {STR("prod"), STR("a \"b\"")}};
+    struct exchange *x = &m.x;
+    arena_init(&x->arena, NULL, 0, (size_t)1 << 20);
+    x->rq = &m.rq;
+    x->key = &m.key;
+    x->upstream = &m.upstream;
+    x->match.endpoint = &m.endpoint;
+    x->started_wall = BASE + n * NS_PER_S;
+    t_id(x->id, x->started_wall, n);
+    x->model = STR("gpt-4o");
+    x->model_asked = STR("gpt \xe2\x82\xac \"x\"\n");
+    x->end_user = STR("cust\\1");
+    x->trace_id = STR("tr");
+    x->stream = true;
+    x->body = STR("{\"messages\":[]}");
+    x->reserved_nano = 5000;
+    return x;
+}
+
+static void end_exchange(struct exchange *x)
+{
+    x->attempts = 1;
+    x->upstream_status = 200;
+    x->outcome = OUTCOME_OK;
+    x->usage = (struct usage){.input = 10,
+        .cache_read = 3,
+        .cache_write_5m = 2,
+        .output = 7,
+        .reasoning = 4,
+        .source = USAGE_REPORTED};
+    x->cost_nano = 1234;
+    x->charged_nano = 1234;
+    x->stage_ns[0] = 2000;
+    x->stage_ns[1] = 9000;
+    ledger_reply_bytes(x, STR("data: x\n\n"));
+}
+
+static void write_one(void)
+{
+    struct exchange *x = make_exchange(1);
+
+    ledger_use_stages((const struct stage *const[]){&stage_a, &stage_b}, 2);
+    CHECK_EQ(ledger_call_open(x), 0);
+    end_exchange(x);
+    CHECK_EQ(ledger_call_outcome(x), 0);
+    CHECK_EQ(ledger_call_outcome(x), 0); /* once */
+    stage_ledger.on_end(x);
+    arena_free(&x->arena);
+}
+
+static void check_outcome(const struct call_entry *e)
+{
+    CHECK(e->outcome);
+    CHECK_STR(e->id, str_of(m.x.id));
+    CHECK_STR(e->org, STR("org_1"));
+    CHECK_STR(e->team, STR("team_1"));
+    CHECK_STR(e->user, STR("user_1"));
+    CHECK_STR(e->key, STR("0123456789abcdef"));
+    CHECK_STR(e->customer, STR("cust\\1"));
+    CHECK_STR(e->provider, STR("openai"));
+    CHECK_STR(e->model, STR("gpt-4o"));
+    CHECK_STR(e->model_asked, STR("gpt \xe2\x82\xac \"x\"\n"));
+    CHECK_STR(e->endpoint, STR("chat"));
+    CHECK_STR(e->outcome_word, STR("ok"));
+    CHECK_STR(e->tags, STR("prod,a \"b\""));
+    CHECK_STR(e->trace, STR("tr"));
+    CHECK_EQ(e->ts, BASE + NS_PER_S);
+    CHECK_EQ(e->status, 200);
+    CHECK_EQ(e->attempts, 1);
+    CHECK_EQ(e->stream, 1);
+    CHECK_EQ(e->in, 15);
+    CHECK_EQ(e->out, 7);
+    CHECK_EQ(e->cache_read, 3);
+    CHECK_EQ(e->cache_write, 2);
+    CHECK_EQ(e->reasoning, 4);
+    CHECK_EQ(e->cost, 1234);
+    CHECK_EQ(e->charged, 1234);
+    CHECK(e->latency_us >= 5000);
+    CHECK_EQ(e->req_len, 15);
+    CHECK_EQ(e->resp_len, 9);
+    CHECK(e->req_ref > 0 && e->resp_ref > 0);
+}
+
+static void round_trip(void)
+{
+    struct journal_reader *reader;
+    struct journal_entry j;
+    struct call_entry e;
+    struct arena a;
+    struct str id;
+
+    CHECK(open_ledger());
+    in_loop(write_one);
+    t_synced(2);
+    CHECK_EQ(journal_reader_open(T.journal_dir, 1, &reader), 0);
+    arena_init(&a, NULL, 0, (size_t)1 << 20);
+    CHECK_EQ(journal_reader_next(reader, &j), 1);
+    CHECK(call_entry_is_open(j.payload, &id));
+    CHECK_STR(id, str_of(m.x.id));
+    CHECK_EQ(call_entry_read(j.payload, &e, &a), 1);
+    CHECK(!e.outcome);
+    CHECK_EQ(e.reserved, 5000);
+    CHECK_EQ(e.cost, -1);
+    CHECK_EQ(journal_reader_next(reader, &j), 1);
+    CHECK(!call_entry_is_open(j.payload, &id));
+    CHECK_EQ(call_entry_read(j.payload, &e, &a), 1);
+    check_outcome(&e);
+    struct str stages = json_find(j.payload, STR("stages"));
+    CHECK_STR(stages, STR("{\"authenticate\":9,\"route\":2}"));
+    CHECK_EQ(call_entry_read(STR("{\"event\":\"key_event\",\"id\":\"x\"}"), &e, &a), 0);
+    CHECK_EQ(
+        call_entry_read(STR("{\"event\":\"request\",\"phase\":\"outcome\"}"), &e, &a), -EINVAL);
+    arena_free(&a);
+    journal_reader_close(reader);
+    ledger_close();
+}
+
+/* --- a clean stop --- */
+
+static unsigned calls_to_make;
+
+static void write_many(void)
+{
+    for (unsigned n = 0; n < calls_to_make; n++) {
+        struct exchange *x = make_exchange(n);
+        CHECK_EQ(ledger_call_open(x), 0);
+        end_exchange(x);
+        CHECK_EQ(ledger_call_outcome(x), 0);
+        stage_ledger.on_end(x);
+        arena_free(&x->arena);
+    }
+    ledger_thread_end();
+}
+
+static void clean_stop(void)
+{
+    uint64_t behind;
+    int64_t age;
+
+    CHECK(open_ledger());
+    CHECK_EQ(ledger_start(), 0);
+    calls_to_make = 300;
+    in_loop(write_many);
+    ledger_stop();
+    ledger_close(); /* at once: the last group may not even be synced */
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 300);
+    CHECK_EQ(t_count("SELECT SUM(calls) FROM usage_daily"), 300);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_open"), 0);
+    CHECK(open_ledger());
+    ledger_lag(&behind, &age);
+    CHECK_EQ(behind, 0);
+    CHECK_EQ(age, 0);
+    ledger_close();
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 300);
+}
+
+/* --- waiting for a row --- */
+
+static struct store_rows *found;
+
+static void write_and_wait(void)
+{
+    calls_to_make = 1;
+    write_many();
+    CHECK_EQ(ledger_wait(clock_wall(), clock_now() + 10 * NS_PER_S), 0);
+    CHECK_EQ(store_query(T.store, "SELECT request_id FROM logs", NULL, 0, &found, NULL), 0);
+}
+
+static void waits_for_rows(void)
+{
+    CHECK(open_ledger());
+    CHECK_EQ(ledger_start(), 0);
+    in_loop(write_and_wait);
+    CHECK_EQ(store_rows_n(found), 1);
+    store_rows_free(found);
+    ledger_close();
+}
+
+/* --- a crash --- */
+
+static void spent_is(const char *counter, int64_t want)
+{
+    _cleanup_(buf_free) struct buf sql = {0};
+    int64_t used = -1, held = -1;
+
+    buf_init(&sql, 1024);
+    buf_printf(&sql, "SELECT SUM(used) FROM ledger_spend WHERE name = '%s'", counter);
+    buf_addc(&sql, 0);
+    CHECK_EQ(t_count(sql.p), want);
+    shared_part(T.shared, str_of(counter), &used, &held);
+    CHECK_EQ(used, want);
+    CHECK_EQ(held, 0);
+}
+
+static void crash(void)
+{
+    char id[37];
+
+    clock_freeze_wall(BASE + HOUR);
+    for (unsigned n = 0; n < 20; n++) {
+        struct t_call c = {.id = id,
+            .key = "key1",
+            .user = "user_1",
+            .team = "team_1",
+            .org = "org_1",
+            .customer = "cust",
+            .provider = "openai",
+            .model = "gpt-4o",
+            .endpoint = "chat",
+            .ts = BASE + n * NS_PER_S,
+            .reserved = 1000003,
+            .cost = 500009,
+            .charged = 500009,
+            .scopes = "{org_1}k:key1:e/00112233"};
+        t_id(id, c.ts, n);
+        t_open_call(&c);
+        if (n % 4)
+            t_outcome(&c);
+    }
+    t_synced(35);
+    const int64_t want = 15 * 500009 + 5 * 1000003;
+    for (unsigned life = 0; life < 3; life++) { /* and again nothing changes */
+        CHECK(open_ledger());
+        CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 20);
+        CHECK_EQ(t_count("SELECT COUNT(*) FROM logs WHERE outcome = 'unknown' AND status = 0 AND "
+                         "charged = 1000003 AND cost IS NULL AND open_seq > 0"),
+            5);
+        CHECK_EQ(t_count("SELECT SUM(charged) FROM logs"), want);
+        CHECK_EQ(t_count("SELECT SUM(errors) FROM usage_hourly"), 5);
+        CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_open"), 0);
+        spent_is("{org_1}o:org_1:e", want);
+        spent_is("{org_1}t:team_1:m2026-11", want);
+        spent_is("{org_1}u:user_1:w2026-11-16", want);
+        spent_is("{org_1}k:key1:d2026-11-21", want);
+        spent_is("{org_1}c:cust:e", want);
+        spent_is("{org_1}k:key1:e/00112233", want);
+        ledger_close();
+        shared_close(T.shared);
+        t_open_shared();
+    }
+    clock_freeze_wall(0);
+}
+
+/* What was on the journal while the database was away, or in a process that had none. */
+static void late_rows(void)
+{
+    char id[37];
+
+    for (unsigned n = 0; n < 5000; n++) {
+        struct t_call c = {
+            .id = id, .key = "k", .provider = "p", .model = "m", .ts = BASE + n * 1000000};
+        t_id(id, c.ts, n);
+        t_outcome(&c);
+        if (n % 200 == 199)
+            t_synced(n + 1);
+    }
+    CHECK(open_ledger());
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 5000);
+    CHECK_EQ(t_count("SELECT SUM(calls) FROM usage_hourly"), 5000);
+    ledger_close();
+}
+
+int main(void)
+{
+    static const struct t_case cases[] = {T_CASE(round_trip), T_CASE(clean_stop),
+        T_CASE(waits_for_rows), T_CASE(crash), T_CASE(late_rows)};
+
+    t_run(cases, ARRAY_LEN(cases));
+    return tap_done();
+}
