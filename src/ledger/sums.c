@@ -273,16 +273,14 @@ static int spend_of(struct sums *s, const struct sum *n)
     "latency_us, l0, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15"
 #define ADD(table, c)      #c " = " table "." #c " + excluded." #c ", "
 #define ADD_LAST(table, c) #c " = " table "." #c " + excluded." #c
-#define ADD_NUMBERS(t)                                                                             \
-    ADD(t, calls)                                                                                  \
-    ADD(t, errors)                                                                                 \
-    ADD(t, streamed)                                                                               \
-    ADD(t, cache_hits)                                                                             \
-    ADD(t, tokens_in)                                                                              \
-    ADD(t, tokens_out)                                                                             \
-    ADD(t, cache_read) ADD(t, cost) ADD(t, unpriced) ADD(t, latency_us) ADD(t, l0) ADD(t, l1)      \
-        ADD(t, l2) ADD(t, l3) ADD(t, l4) ADD(t, l5) ADD(t, l6) ADD(t, l7) ADD(t, l8) ADD(t, l9)    \
-            ADD(t, l10) ADD(t, l11) ADD(t, l12) ADD(t, l13) ADD(t, l14) ADD_LAST(t, l15)
+/* clang-format off */
+#define ADD_NUMBERS(t) \
+    ADD(t, calls) ADD(t, errors) ADD(t, streamed) ADD(t, cache_hits) ADD(t, tokens_in)             \
+    ADD(t, tokens_out) ADD(t, cache_read) ADD(t, cost) ADD(t, unpriced) ADD(t, latency_us)         \
+    ADD(t, l0) ADD(t, l1) ADD(t, l2) ADD(t, l3) ADD(t, l4) ADD(t, l5) ADD(t, l6) ADD(t, l7)        \
+    ADD(t, l8) ADD(t, l9) ADD(t, l10) ADD(t, l11) ADD(t, l12) ADD(t, l13) ADD(t, l14)              \
+    ADD_LAST(t, l15)
+/* clang-format on */
 
 #define PUT_USAGE(t)                                                                               \
     "INSERT INTO " t " (at, org_id, team_id, user_id, key_id, provider, model, endpoint, tags, "   \
