@@ -315,7 +315,8 @@ class Checks:
         for kind, subject, path in subjects:
             spend = api(g, "GET", path)["data"]["spend"]
             for period in periods:
-                self.expect(f"{kind} {subject} {period}", int(Decimal(spend[period]["used_usd"]) * NANO),
+                used = int(Decimal(spend[period]["used_usd"]) * NANO)
+                self.expect(f"{kind} {subject} {period}", used,
                             self.j.charged(kind, subject, day if period == "daily" else None))
                 self.expect(f"{kind} {subject} {period} held", spend[period]["held_usd"], 0)
 
