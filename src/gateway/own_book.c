@@ -434,24 +434,38 @@ static int book(struct booking *b, bool *ret_done)
     return r;
 }
 
+static bool may_wait(int64_t until)
+{
+    return clock_now() <= until && co_sleep_until(loop_now() + BUSY_STEP_NS) == 0;
+}
+
+/* When nobody else is at it. */
+static int book_alone(struct str id, int64_t until)
+{
+    struct booking *b;
+    bool done = false;
+
+    while (!(b = begin(id)))
+        if (!may_wait(until))
+            return -EAGAIN;
+    int r = book(b, &done);
+    end(b, done);
+    return r;
+}
+
 int own_book_now(struct str id)
 {
     int64_t until = clock_now() + BUSY_NS;
-    struct booking *b;
-    bool done = false;
+    int r;
 
     if (!parts.store || !id.n || id.n > OWNED_ID_BYTES)
         return 0;
     if (!booker.recovered)
         return -EAGAIN;
-    while (!(b = begin(id)))
-        if (clock_now() > until || co_sleep_until(loop_now() + BUSY_STEP_NS) < 0)
+    while ((r = book_alone(id, until)) == -ENOENT && owned_has(id))
+        if (!may_wait(until)) /* it was made a moment ago, and waits to be written */
             return -EAGAIN;
-    int r = book(b, &done);
-    end(b, done);
-    if (r == -ENOENT) /* it was made a moment ago, and waits to be written */
-        r = owned_has(id) ? -EAGAIN : 0;
-    return r;
+    return r == -ENOENT ? 0 : r;
 }
 
 /* --- the rounds --- */

@@ -446,9 +446,12 @@ def test_a_faulty_configuration_keeps_the_old_one(run, upstream, start, tmp_path
     reload(g, "configuration reloaded")
 
 
-def test_a_stream_outlives_a_reload(run, upstream, start, tmp_path):
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_stream_outlives_a_reload(run, upstream, start, tmp_path, stays):
+    """Unless the reload takes its key away: then it ends with an error event that says so."""
     config = tmp_path / "gateway.yaml"
-    config.write_text(yaml("sk-sf-" + "a" * 48), encoding="ascii")
+    first = yaml("sk-sf-" + "a" * 48)
+    config.write_text(first, encoding="ascii")
     g = start(providers_at(upstream.port), config=config)
 
     async def stream():
@@ -457,13 +460,18 @@ def test_a_stream_outlives_a_reload(run, upstream, start, tmp_path):
         await c.send(request("POST", PATH, STREAM, [("x-script", script)], key="sk-sf-" + "a" * 48))
         await asyncio.wait_for(begun.wait(), 10)
         for i in range(5):
-            config.write_text(yaml("sk-sf-" + str(i) * 48), encoding="ascii")
+            text = first + f"# {i}\n" if stays else yaml("sk-sf-" + str(i) * 48)
+            config.write_text(text, encoding="ascii")
             await asyncio.to_thread(reload, g, "configuration reloaded")
         go.set()
         return await c.reply()
 
     m = run(stream())
-    assert m.status == 200 and m.body == CHAT_STREAM
+    assert m.status == 200
+    if stays:
+        assert m.body == CHAT_STREAM
+    else:
+        assert b"key_revoked" in m.body and b"[DONE]" not in m.body
 
 
 # --- start ---
