@@ -214,7 +214,8 @@ static int ask_users(void *arg)
 {
     struct answer *a = arg;
 
-    return analytics_groups(a->c->env->store, &a->q, GROUP_USER, &a->users, a->err[1]);
+    return analytics_groups(a->c->env->store, &a->q, GROUP_USER,
+        a->group == GROUP_USER ? a->top : TOP + 1, &a->users, a->err[1]);
 }
 
 static int ask_rest(void *arg)
@@ -223,7 +224,7 @@ static int ask_rest(void *arg)
     int r = analytics_days(a->c->env->store, &a->days, take_day, a, a->err[2]);
 
     if (r == 0 && a->group != GROUP_USER)
-        r = analytics_groups(a->c->env->store, &a->q, a->group, &a->groups, a->err[2]);
+        r = analytics_groups(a->c->env->store, &a->q, a->group, a->top, &a->groups, a->err[2]);
     return r;
 }
 

@@ -14,22 +14,6 @@
     "SUM(l3), SUM(l4), SUM(l5), SUM(l6), SUM(l7), SUM(l8), SUM(l9), SUM(l10), SUM(l11), "          \
     "SUM(l12), SUM(l13), SUM(l14), SUM(l15)"
 
-void usage_total_add(struct usage_total *to, const struct usage_total *t)
-{
-    to->calls += t->calls;
-    to->errors += t->errors;
-    to->streamed += t->streamed;
-    to->cache_hits += t->cache_hits;
-    to->in += t->in;
-    to->out += t->out;
-    to->cache_read += t->cache_read;
-    to->cost += t->cost;
-    to->unpriced += t->unpriced;
-    to->latency_us += t->latency_us;
-    for (unsigned i = 0; i < SUMS_LATENCIES; i++)
-        to->at_latency[i] += t->at_latency[i];
-}
-
 static void read_total(
     const struct store_rows *rows, unsigned row, unsigned column, struct usage_total *t)
 {
@@ -44,52 +28,52 @@ static void read_total(
 
 /* --- which rows --- */
 
-/* The texts are few, so that the databases keep them prepared: whoever is confined to nothing asks
- * with one that says so. */
-#define ALL    " WHERE at >= ?1 AND at < ?2 "
-#define OF_ORG " WHERE at >= ?1 AND at < ?2 AND org_id = ?3 "
-#define OF_ONE                                                                                     \
-    " WHERE at >= ?1 AND at < ?2 AND (?3 = '' OR org_id = ?3) AND (?4 = '' OR user_id = ?4) "      \
-    "AND (?5 = '' OR key_id = ?5) "
-
-enum confined { TO_NOTHING, TO_ORG, TO_ONE };
+/*
+ * The texts are few and constant, so that the databases keep them prepared. Everybody's and an
+ * organisation's sums come from a part of the totals; those of a key or user from usage_hourly,
+ * where one key has few rows.
+ */
+enum confined { TO_NOTHING, TO_ORG, TO_USER, TO_KEY, CONFINED_N };
 
 static enum confined confined_to(const struct analytics_query *q)
 {
-    return q->user.n || q->key.n ? TO_ONE : q->org.n ? TO_ORG : TO_NOTHING;
+    return q->key.n ? TO_KEY : q->user.n ? TO_USER : q->org.n ? TO_ORG : TO_NOTHING;
 }
 
-static unsigned params_of(const struct analytics_query *q, struct store_value v[static 5])
+static unsigned params_of(const struct analytics_query *q, struct store_value v[static 3])
 {
-    static const unsigned n[] = {[TO_NOTHING] = 2, [TO_ORG] = 3, [TO_ONE] = 5};
-
     v[0] = store_int(q->from);
     v[1] = store_int(q->until);
-    v[2] = store_text(q->org.n ? q->org : STR(""));
-    v[3] = store_text(q->user.n ? q->user : STR(""));
-    v[4] = store_text(q->key.n ? q->key : STR(""));
-    return n[confined_to(q)];
+    v[2] = store_text(q->key.n ? q->key : q->user.n ? q->user : q->org);
+    return confined_to(q) == TO_NOTHING ? 2 : 3;
 }
+
+#define SPAN "at >= ?1 AND at < ?2"
+#define DAY  "at - at % 86400000000000"
+/* What of a part of the totals, for everybody and for an organisation; and for a user and a key. */
+#define TOTALS(by, what, part, rest)                                                               \
+    "SELECT " what " FROM totals_" by " WHERE part = '" part "' AND " SPAN rest,                   \
+        "SELECT " what " FROM totals_" by " WHERE part = '" part "' AND " SPAN                     \
+        " AND org_id = ?3" rest
+#define OWN(what, rest)                                                                            \
+    "SELECT " what " FROM usage_hourly WHERE " SPAN " AND user_id = ?3" rest,                      \
+        "SELECT " what " FROM usage_hourly WHERE " SPAN " AND key_id = ?3" rest
 
 /* --- by time, provider, model and status --- */
 
-#define CELLS(table, where)                                                                        \
-    "SELECT at, provider, model, status, " SUMS " FROM " table where                               \
-    "GROUP BY at, provider, model, status"
-#define TABLES(by)                                                                                 \
-    {                                                                                              \
-        {by("usage_hourly", ALL), by("usage_hourly", OF_ORG), by("usage_hourly", OF_ONE)},         \
-        {                                                                                          \
-            by("usage_daily", ALL), by("usage_daily", OF_ORG), by("usage_daily", OF_ONE)           \
-        }                                                                                          \
-    }
+#define BY_CELL " GROUP BY at, value, model, status"
+#define OWN_CELL(at)                                                                               \
+    OWN(at ", provider, model, status, " SUMS, " GROUP BY " at ", provider, model, status")
 
 int analytics_cells(struct store *s, const struct analytics_query *q,
     int (*fn)(void *ctx, const struct usage_row *row), void *ctx, char *err)
 {
-    static const char *const sql[2][3] = TABLES(CELLS);
+    static const char *const sql[2][CONFINED_N] = {
+        {TOTALS("hourly", "at, value, model, status, " SUMS, "p", BY_CELL), OWN_CELL("at")},
+        {TOTALS("daily", "at, value, model, status, " SUMS, "p", BY_CELL), OWN_CELL(DAY)},
+    };
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    struct store_value v[5];
+    struct store_value v[3];
     unsigned n = params_of(q, v);
     int r = store_query(s, sql[q->by_day][confined_to(q)], v, n, &rows, err);
 
@@ -106,51 +90,65 @@ int analytics_cells(struct store *s, const struct analytics_query *q,
 
 /* --- by another column --- */
 
-/* Nobody reads more, and customers may be many. */
-#define DEAREST "ORDER BY SUM(cost) DESC, SUM(calls) DESC LIMIT 5000"
-#define GROUPS(column, table, where)                                                               \
-    "SELECT " #column ", " SUMS " FROM " table where "GROUP BY " #column " " DEAREST
-#define BY_KEY(t, w)      GROUPS(key_id, t, w)
-#define BY_USER(t, w)     GROUPS(user_id, t, w)
-#define BY_TEAM(t, w)     GROUPS(team_id, t, w)
-#define BY_ORG(t, w)      GROUPS(org_id, t, w)
-#define BY_TAGS(t, w)     GROUPS(tags, t, w)
-#define BY_ENDPOINT(t, w) GROUPS(endpoint, t, w)
-#define BY_CUSTOMER(t, w) GROUPS(customer, t, w)
+#define ALL_OF(by, value, part) TOTALS(by, value ", " SUMS, part, " GROUP BY " value)
 
-/* Customers of one user or key are not known. */
-static const char *const by_customer[2][3] = {
-    {BY_CUSTOMER("customer_hourly", ALL), BY_CUSTOMER("customer_hourly", OF_ORG)},
-    {BY_CUSTOMER("customer_daily", ALL), BY_CUSTOMER("customer_daily", OF_ORG)}};
+/* Of the many the dearest, found by their cost alone, as adding up all numbers takes longer. */
+#define WHICH(by, part, org, limit)                                                                \
+    " FROM totals_" by " WHERE part = '" part "' AND " SPAN org                                    \
+    " GROUP BY value ORDER BY SUM(cost) DESC, SUM(calls) DESC LIMIT " limit
+#define FEW(by, part, org, limit)                                                                  \
+    "SELECT value, " SUMS " FROM totals_" by " WHERE part = '" part "' AND " SPAN org              \
+    " AND value IN (SELECT value" WHICH(by, part, org, limit) ") GROUP BY value"
+#define MANY(part, own)                                                                            \
+    {                                                                                              \
+        {FEW("hourly", part, "", "?3"), FEW("hourly", part, " AND org_id = ?3", "?4"), own},       \
+        {                                                                                          \
+            FEW("daily", part, "", "?3"), FEW("daily", part, " AND org_id = ?3", "?4"), own        \
+        }                                                                                          \
+    }
+#define SOME(part, value, own)                                                                     \
+    {                                                                                              \
+        {ALL_OF("hourly", value, part), own},                                                      \
+        {                                                                                          \
+            ALL_OF("daily", value, part), own                                                      \
+        }                                                                                          \
+    }
+#define OWN_BY(column) OWN(column ", " SUMS, " GROUP BY " column)
 
 static const char *sql_of(enum analytics_group by, const struct analytics_query *q)
 {
-    static const char *const keys[2][3] = TABLES(BY_KEY);
-    static const char *const users[2][3] = TABLES(BY_USER);
-    static const char *const teams[2][3] = TABLES(BY_TEAM);
-    static const char *const orgs[2][3] = TABLES(BY_ORG);
-    static const char *const tags[2][3] = TABLES(BY_TAGS);
-    static const char *const endpoints[2][3] = TABLES(BY_ENDPOINT);
-    static const char *const(*const all[GROUPS_N])[3] = {[GROUP_KEY] = keys,
-        [GROUP_USER] = users,
-        [GROUP_TEAM] = teams,
-        [GROUP_ORG] = orgs,
-        [GROUP_TAG] = tags,
-        [GROUP_ENDPOINT] = endpoints,
-        [GROUP_CUSTOMER] = by_customer};
+    static const char *const all[GROUPS_N][2][CONFINED_N] = {
+        [GROUP_KEY] = MANY("k", OWN_BY("key_id")),
+        [GROUP_USER] = MANY("u", OWN_BY("user_id")),
+        [GROUP_CUSTOMER] = MANY("c", NULL), /* of one user or key they are not known */
+        [GROUP_TEAM] = SOME("g", "value", OWN_BY("team_id")),
+        [GROUP_ORG] = SOME("p", "org_id", OWN_BY("org_id")),
+        [GROUP_TAG] = SOME("t", "value", OWN_BY("tags")),
+        [GROUP_ENDPOINT] = SOME("n", "value", OWN_BY("endpoint")),
+    };
 
-    return all[by] ? all[by][q->by_day][confined_to(q)] : NULL;
+    return all[by][q->by_day][confined_to(q)];
+}
+
+static bool asks_for_few(enum analytics_group by, const struct analytics_query *q)
+{
+    return (by == GROUP_KEY || by == GROUP_USER || by == GROUP_CUSTOMER) &&
+           confined_to(q) <= TO_ORG;
 }
 
 int analytics_groups(struct store *s, const struct analytics_query *q, enum analytics_group by,
-    struct usage_groups *to, char *err)
+    unsigned dearest, struct usage_groups *to, char *err)
 {
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
     const char *sql = sql_of(by, q);
-    struct store_value v[5];
+    struct store_value v[4];
     unsigned n = params_of(q, v);
-    int r = sql ? store_query(s, sql, v, n, &rows, err) : 0;
+    int r = 0;
 
+    if (asks_for_few(by, q))
+        v[n++] = store_int(dearest);
+    if (sql)
+        r = store_query(s, sql, v, n, &rows, err);
     for (unsigned i = 0; sql && r == 0 && i < store_rows_n(rows); i++) {
         struct str value = store_cell_str(rows, i, 0);
         struct usage_total total;
@@ -226,18 +224,18 @@ void usage_groups_sort(struct usage_groups *g)
 
 /* --- days --- */
 
-#define DAYS(table, where)                                                                         \
-    "SELECT at, SUM(calls), SUM(errors), SUM(tokens_in), SUM(tokens_out), SUM(cost) FROM " table   \
-        where "GROUP BY at ORDER BY at"
+#define DAY_SUMS "SUM(calls), SUM(errors), SUM(tokens_in), SUM(tokens_out), SUM(cost)"
 
 int analytics_days(struct store *s, const struct analytics_query *q,
     int (*fn)(void *ctx, const struct usage_day *d), void *ctx, char *err)
 {
-    static const char *const sql[2][3] = TABLES(DAYS);
+    static const char *const sql[CONFINED_N] = {
+        TOTALS("daily", "at, " DAY_SUMS, "p", " GROUP BY at"),
+        OWN(DAY ", " DAY_SUMS, " GROUP BY " DAY)};
     _cleanup_(store_rows_freep) struct store_rows *rows = NULL;
-    struct store_value v[5];
+    struct store_value v[3];
     unsigned n = params_of(q, v);
-    int r = store_query(s, sql[1][confined_to(q)], v, n, &rows, err);
+    int r = store_query(s, sql[confined_to(q)], v, n, &rows, err);
 
     for (unsigned i = 0; r == 0 && i < store_rows_n(rows); i++) {
         struct usage_day d = {store_cell_int(rows, i, 0), store_cell_int(rows, i, 1),

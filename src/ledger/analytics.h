@@ -22,12 +22,6 @@ enum analytics_group {
     GROUPS_N
 };
 
-struct usage_total {
-    int64_t calls, errors, streamed, cache_hits, in, out, cache_read, cost, unpriced, latency_us;
-    int64_t at_latency[SUMS_LATENCIES];
-};
-void usage_total_add(struct usage_total *to, const struct usage_total *t);
-
 /* from and until are whole hours, or with by_day whole days, in UTC. */
 struct analytics_query {
     int64_t from, until; /* wall ns */
@@ -62,10 +56,10 @@ void usage_groups_free(struct usage_groups *g);
 int usage_groups_add(struct usage_groups *g, struct str name, const struct usage_total *t);
 void usage_groups_sort(struct usage_groups *g); /* the dearest first, then the most called */
 
-/* The sums of each value of a column, the dearest first, at most limit of them, to fn. Tags: each
- * of a call's tags counts it. Not for GROUP_PROVIDER, GROUP_MODEL and GROUP_STATUS. */
+/* Adds the sums of each value of a column; of keys, users and customers those of the dearest alone.
+ * Each of a call's tags counts it. Not for GROUP_PROVIDER, GROUP_MODEL and GROUP_STATUS. */
 int analytics_groups(struct store *s, const struct analytics_query *q, enum analytics_group by,
-    struct usage_groups *to, char *err);
+    unsigned dearest, struct usage_groups *to, char *err);
 
 /* Days alone, with less of them; for a trend. */
 struct usage_day {

@@ -74,6 +74,21 @@ static unsigned this_thread(void)
     return loop_index(loop_self());
 }
 
+/* The newest entry of each thread, which alone writes its own; read when the threads have ended. */
+static struct newest {
+    _Alignas(64) struct journal_ticket ticket;
+    bool any;
+} newest[JOURNAL_THREADS_MAX];
+
+void ledger_wait_written(int64_t deadline)
+{
+    for (unsigned i = 0; i < JOURNAL_THREADS_MAX; i++) {
+        if (newest[i].any)
+            journal_wait(ledger_journal(), &newest[i].ticket, deadline);
+        newest[i].any = false;
+    }
+}
+
 /* --- members --- */
 
 static void put_str(struct payload *p, const char *name, struct str v)
@@ -202,6 +217,8 @@ static int append(struct exchange *x, struct buf *payload)
     struct journal_ticket t;
     int r = payload->err ? -EMSGSIZE : journal_append(j, this_thread(), buf_str(payload), &t);
 
+    if (r == 0)
+        newest[this_thread()] = (struct newest){t, true};
     if (r < 0 || journal_durability(j) == JOURNAL_BATCH)
         return r;
     co_mask_cancel(); /* the entry is on its way, whoever waits for it */

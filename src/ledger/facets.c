@@ -17,7 +17,6 @@
 #define LATENCY_BASE 1
 #define COST_BASE    100
 #define STREAM_BASE  200
-#define CLASSES      64
 
 /* Each divides the one before, so that slices lie in one another. */
 static const int64_t widths_s[] = {900, 300, 60, 20, 4, 1};
@@ -53,17 +52,13 @@ static int bits(int64_t n)
     return n > 0 ? 64 - __builtin_clzll((unsigned long long)n) : 0;
 }
 
-int64_t facet_of_latency(int64_t us, int64_t *ret_last)
+int64_t facet_of_latency(int64_t us)
 {
-    if (ret_last)
-        *ret_last = LATENCY_BASE + CLASSES - 1;
     return LATENCY_BASE + bits(us / 1000);
 }
 
-int64_t facet_of_cost(int64_t nano, int64_t *ret_last)
+int64_t facet_of_cost(int64_t nano)
 {
-    if (ret_last)
-        *ret_last = COST_BASE + CLASSES - 1;
     return COST_BASE + bits(nano);
 }
 
@@ -210,12 +205,23 @@ struct noted {
     struct str outcome;
 };
 
-static bool is_new(uint64_t *bits_seen, unsigned bit)
+static bool is_new(uint64_t *seen, int bit)
 {
-    bool fresh = !(*bits_seen & UINT64_C(1) << bit);
+    bool fresh = !(*seen & UINT64_C(1) << bit);
 
-    *bits_seen |= UINT64_C(1) << bit;
+    *seen |= UINT64_C(1) << bit;
     return fresh;
+}
+
+/* A class, and all below it that were not noted yet: who was had all below it noted, too. */
+static int put_class(
+    struct facets *f, int64_t base, int class, uint64_t *seen, int64_t slice, struct store_batch *b)
+{
+    int r = 0;
+
+    for (; class >= 0 && r == 0 && is_new(seen, class); class --)
+        r = put_one(f, base + class, slice, b);
+    return r;
 }
 
 static int put_row(
@@ -225,10 +231,10 @@ static int put_row(
 
     if (r == 0 && w->customer)
         r = put_sum(f, w->customer, slice, b);
-    if (r == 0 && is_new(&seen->latency, (unsigned)bits(w->latency_us / 1000)))
-        r = put_one(f, facet_of_latency(w->latency_us, NULL), slice, b);
-    if (r == 0 && w->cost >= 0 && is_new(&seen->cost, (unsigned)bits(w->cost)))
-        r = put_one(f, facet_of_cost(w->cost, NULL), slice, b);
+    if (r == 0)
+        r = put_class(f, LATENCY_BASE, bits(w->latency_us / 1000), &seen->latency, slice, b);
+    if (r == 0 && w->cost >= 0)
+        r = put_class(f, COST_BASE, bits(w->cost), &seen->cost, slice, b);
     if (r == 0 && is_new(&seen->stream, w->stream))
         r = put_one(f, facet_of_stream(w->stream), slice, b);
     if (r == 0 && !str_eq(w->outcome, seen->outcome))

@@ -34,9 +34,9 @@ enum facet_column {
 };
 int64_t facet_of(enum facet_column column, struct str value);
 int64_t facet_of_stream(bool stream);
-/* Values of at least this much have a facet from the one returned to *ret_last. */
-int64_t facet_of_latency(int64_t us, int64_t *ret_last);
-int64_t facet_of_cost(int64_t nano, int64_t *ret_last);
+/* That of its class, by powers of two, which all values of higher classes have as well. */
+int64_t facet_of_latency(int64_t us);
+int64_t facet_of_cost(int64_t nano);
 
 /* What a slice's number says: from its begin to its end, without the end; wall ns. */
 void slice_span(int64_t slice, int64_t *ret_from, int64_t *ret_until);

@@ -325,20 +325,16 @@ void ledger_stop(void)
     ledger.running = false;
 }
 
-/* To the journal's end, which its writer reaches a group's time after the last call. */
+/* To the journal's end, also what its writer has yet to write. */
 static void finish(struct projection *p)
 {
     int64_t deadline = clock_now() + CLOSE_NS;
     char err[STORE_ERR_BYTES];
-    int r = 1;
 
     p->finishing = true;
-    for (unsigned quiet = 0; quiet < 2 && r >= 0 && clock_now() < deadline;) {
-        r = projection_step(p, err);
-        quiet = r > 0 ? 0 : quiet + 1;
-        if (r == 0 && quiet < 2)
-            nanosleep(&(struct timespec){.tv_nsec = GROUP_NS}, NULL);
-    }
+    ledger_wait_written(deadline);
+    while (clock_now() < deadline && projection_step(p, err) > 0)
+        ;
 }
 
 void ledger_close(void)

@@ -193,7 +193,7 @@ static void clean_stop(void)
     ledger_stop();
     ledger_close(); /* at once: the last group may not even be synced */
     CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 300);
-    CHECK_EQ(t_count("SELECT SUM(calls) FROM usage_daily"), 300);
+    CHECK_EQ(t_count("SELECT SUM(calls) FROM totals_daily WHERE part = 'p'"), 300);
     CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_open"), 0);
     CHECK(open_ledger());
     ledger_lag(&behind, &age);

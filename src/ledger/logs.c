@@ -118,6 +118,10 @@ int logs_time_of_id(struct str id, int64_t *ret_wall)
 
 /* --- a scan: rows between two places, in the order of their time --- */
 
+/* "ts <= ?1" follows from the first, but lets PostgreSQL's planner see how few rows it means: else
+ * it may read the whole table. */
+#define BETWEEN "(ts, request_id) < (?1, ?2) AND ts <= ?1 AND ts >= ?3"
+
 struct query {
     struct str sql;
     struct store_value v[PARAMS_MAX]; /* ?1 … ?4: below this time and id; not below this; limit */
@@ -192,8 +196,7 @@ static int build(struct query *q, const struct logs_filter *f, struct arena *a)
 
     buf_init(&sql, TEXT_BYTES);
     q->n = 4;
-    buf_addstr(
-        &sql, STR("SELECT " COLUMNS " FROM logs WHERE (ts, request_id) < (?1, ?2) AND ts >= ?3"));
+    buf_addstr(&sql, STR("SELECT " COLUMNS " FROM logs WHERE " BETWEEN));
     for (unsigned i = 0; i < f->equal_n; i++)
         add_equal(q, &sql, &f->equal[i], a);
     add_numbers(q, &sql, f);
@@ -258,8 +261,7 @@ static int probe(struct listing *l, int64_t *ret)
     const struct store_value v[] = {
         store_int(l->at.ts), store_text(l->at.id), store_int(l->from), store_int(PROBE_ROWS)};
     int r = store_query(l->store,
-        "SELECT ts FROM logs WHERE (ts, request_id) < (?1, ?2) AND ts >= ?3 "
-        "ORDER BY ts DESC, request_id DESC LIMIT 1 OFFSET ?4",
+        "SELECT ts FROM logs WHERE " BETWEEN " ORDER BY ts DESC, request_id DESC LIMIT 1 OFFSET ?4",
         v, ARRAY_LEN(v), &rows, l->err);
 
     *ret = r == 0 && store_rows_n(rows) ? store_cell_int(rows, 0, 0) : l->from;
@@ -268,59 +270,46 @@ static int probe(struct listing *l, int64_t *ret)
 
 /* --- slices --- */
 
-/* The facets of one filter: first to last. */
-struct facet_span {
-    int64_t first, last;
-};
+#define FACETS_MAX (LOGS_EQUALS_MAX + 4)
 
-static unsigned facets_of(const struct logs_filter *f, struct facet_span out[LOGS_EQUALS_MAX + 4])
+static unsigned facets_of(const struct logs_filter *f, int64_t out[static FACETS_MAX])
 {
     char status[24];
     unsigned n = 0;
 
     for (unsigned i = 0; i < f->equal_n; i++)
-        out[n++].first = facet_of(f->equal[i].column, f->equal[i].value);
+        out[n++] = facet_of(f->equal[i].column, f->equal[i].value);
     if (f->status >= 0) {
         snprintf(status, sizeof status, "%lld", (long long)f->status);
-        out[n++].first = facet_of(FACET_STATUS, str_of(status));
+        out[n++] = facet_of(FACET_STATUS, str_of(status));
     }
     if (f->streamed >= 0)
-        out[n++].first = facet_of_stream(f->streamed);
-    for (unsigned i = 0; i < n; i++)
-        out[i].last = out[i].first;
-    if (f->min_cost) {
-        out[n].first = facet_of_cost(f->min_cost, &out[n].last);
-        n++;
-    }
-    if (f->min_latency_us) {
-        out[n].first = facet_of_latency(f->min_latency_us, &out[n].last);
-        n++;
-    }
+        out[n++] = facet_of_stream(f->streamed);
+    if (f->min_cost)
+        out[n++] = facet_of_cost(f->min_cost);
+    if (f->min_latency_us)
+        out[n++] = facet_of_latency(f->min_latency_us);
     return n;
 }
 
 /* The newest slices of a facet that begin below where the listing stands. */
-#define SLICES                                                                                     \
-    "slice <= ?2 AND slice >= ?3 AND slice / 8 - CASE slice % 8 WHEN 0 THEN 900 WHEN 1 THEN 300 "  \
-    "WHEN 2 THEN 60 WHEN 3 THEN 20 WHEN 4 THEN 4 ELSE 1 END <= ?5 ORDER BY slice DESC LIMIT ?4"
-static int slices_of(struct listing *l, struct facet_span f, struct store_rows **ret)
+static int slices_of(struct listing *l, int64_t facet, struct store_rows **ret)
 {
-    const struct store_value v[] = {store_int(f.first), store_int(slice_most(l->at.ts)),
+    const struct store_value v[] = {store_int(facet), store_int(slice_most(l->at.ts)),
         store_int(slice_least(l->from)), store_int(SLICES_MAX),
-        store_int((l->at.ts - 1) / NS_PER_S), store_int(f.last)};
+        store_int((l->at.ts - 1) / NS_PER_S)};
 
-    if (f.first == f.last)
-        return store_query(l->store, "SELECT slice FROM log_slices WHERE facet = ?1 AND " SLICES, v,
-            5, ret, l->err);
     return store_query(l->store,
-        "SELECT DISTINCT slice FROM log_slices WHERE facet >= ?1 AND facet <= ?6 AND " SLICES, v, 6,
-        ret, l->err);
+        "SELECT slice FROM log_slices WHERE facet = ?1 AND slice <= ?2 AND slice >= ?3 "
+        "AND slice / 8 - CASE slice % 8 WHEN 0 THEN 900 WHEN 1 THEN 300 WHEN 2 THEN 60 "
+        "WHEN 3 THEN 20 WHEN 4 THEN 4 ELSE 1 END <= ?5 ORDER BY slice DESC LIMIT ?4",
+        v, ARRAY_LEN(v), ret, l->err);
 }
 
 /* Of all filters' slices those of the rarest. */
 static int rarest(struct listing *l, struct store_rows **ret)
 {
-    struct facet_span facets[LOGS_EQUALS_MAX + 4];
+    int64_t facets[FACETS_MAX];
     unsigned n = facets_of(l->filter, facets);
     int r = 0;
 

@@ -51,12 +51,12 @@ static void check_sums(unsigned n)
     CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), n);
     CHECK_EQ(t_count("SELECT SUM(cost) FROM logs"), cost_of(n));
     CHECK_EQ(t_count("SELECT SUM(calls) FROM usage_hourly"), n);
-    CHECK_EQ(t_count("SELECT SUM(calls) FROM usage_daily"), n);
+    CHECK_EQ(t_count("SELECT SUM(calls) FROM totals_daily WHERE part = 'p'"), n);
     CHECK_EQ(t_count("SELECT SUM(cost) FROM usage_hourly"), cost_of(n));
-    CHECK_EQ(t_count("SELECT SUM(cost) FROM usage_daily"), cost_of(n));
-    CHECK_EQ(t_count("SELECT SUM(errors) FROM usage_daily"), (n + 9) / 10);
+    CHECK_EQ(t_count("SELECT SUM(cost) FROM totals_daily WHERE part = 'p'"), cost_of(n));
+    CHECK_EQ(t_count("SELECT SUM(errors) FROM totals_daily WHERE part = 'p'"), (n + 9) / 10);
     CHECK_EQ(t_count("SELECT SUM(cache_hits) FROM usage_hourly"), (n + 3) / 4);
-    CHECK_EQ(t_count("SELECT SUM(calls) FROM customer_daily"), (n + 4) / 5);
+    CHECK_EQ(t_count("SELECT SUM(calls) FROM totals_daily WHERE part = 'c'"), (n + 4) / 5);
     CHECK_EQ(t_count("SELECT SUM(l0 + l1 + l2 + l3 + l4 + l5 + l6 + l7 + l8 + l9 + l10 + l11 + l12 "
                      "+ l13 + l14 + l15) FROM usage_hourly"),
         n);

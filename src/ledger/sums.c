@@ -10,14 +10,9 @@
 #include <errno.h>
 
 #define HOUR_NS        (3600 * NS_PER_S)
-#define DAY_NS         (24 * HOUR_NS)
 #define KEY_MAX        2048
 #define NAME_MAX_BYTES 256
 #define SUMS_BYTES     ((size_t)64 << 20)
-
-struct spent {
-    int64_t used, expires_at;
-};
 
 void sums_init(struct sums *s)
 {
@@ -121,20 +116,38 @@ static struct sum *sum_new(struct sums *s, const struct call_entry *e, int64_t h
     return map_put(&s->by_key, name, n, NULL) < 0 ? NULL : n;
 }
 
+void usage_total_add(struct usage_total *to, const struct usage_total *t)
+{
+    to->calls += t->calls;
+    to->errors += t->errors;
+    to->streamed += t->streamed;
+    to->cache_hits += t->cache_hits;
+    to->in += t->in;
+    to->out += t->out;
+    to->cache_read += t->cache_read;
+    to->cost += t->cost;
+    to->unpriced += t->unpriced;
+    to->latency_us += t->latency_us;
+    for (unsigned i = 0; i < SUMS_LATENCIES; i++)
+        to->at_latency[i] += t->at_latency[i];
+}
+
 static void count_call(struct sum *n, const struct call_entry *e)
 {
-    n->calls++;
-    n->errors += sums_is_error(e->status);
-    n->streamed += e->stream != 0;
-    n->cache_hits += e->cache_read > 0;
-    n->in += MAX(e->in, 0);
-    n->out += MAX(e->out, 0);
-    n->cache_read += e->cache_read;
-    n->cost += MAX(e->cost, 0);
-    n->unpriced += e->cost < 0 && e->in >= 0;
-    n->latency_us += e->latency_us;
+    struct usage_total *t = &n->total;
+
+    t->calls++;
+    t->errors += sums_is_error(e->status);
+    t->streamed += e->stream != 0;
+    t->cache_hits += e->cache_read > 0;
+    t->in += MAX(e->in, 0);
+    t->out += MAX(e->out, 0);
+    t->cache_read += e->cache_read;
+    t->cost += MAX(e->cost, 0);
+    t->unpriced += e->cost < 0 && e->in >= 0;
+    t->latency_us += e->latency_us;
+    t->at_latency[latency_class(e->latency_us)]++;
     n->charged += e->booked ? 0 : e->charged;
-    n->at_latency[latency_class(e->latency_us)]++;
 }
 
 static int add_customer(struct sums *s, const struct call_entry *e, int64_t hour, struct sum **ret)
@@ -266,82 +279,7 @@ static int spend_of(struct sums *s, const struct sum *n)
     return r;
 }
 
-/* --- statements --- */
-
-#define NUMBERS                                                                                    \
-    "calls, errors, streamed, cache_hits, tokens_in, tokens_out, cache_read, cost, unpriced, "     \
-    "latency_us, l0, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15"
-#define ADD(table, c)      #c " = " table "." #c " + excluded." #c ", "
-#define ADD_LAST(table, c) #c " = " table "." #c " + excluded." #c
-/* clang-format off */
-#define ADD_NUMBERS(t) \
-    ADD(t, calls) ADD(t, errors) ADD(t, streamed) ADD(t, cache_hits) ADD(t, tokens_in)             \
-    ADD(t, tokens_out) ADD(t, cache_read) ADD(t, cost) ADD(t, unpriced) ADD(t, latency_us)         \
-    ADD(t, l0) ADD(t, l1) ADD(t, l2) ADD(t, l3) ADD(t, l4) ADD(t, l5) ADD(t, l6) ADD(t, l7)        \
-    ADD(t, l8) ADD(t, l9) ADD(t, l10) ADD(t, l11) ADD(t, l12) ADD(t, l13) ADD(t, l14)              \
-    ADD_LAST(t, l15)
-/* clang-format on */
-
-#define PUT_USAGE(t)                                                                               \
-    "INSERT INTO " t " (at, org_id, team_id, user_id, key_id, provider, model, endpoint, tags, "   \
-    "status, " NUMBERS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "   \
-    "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, "   \
-    "?33, ?34, ?35, ?36) ON CONFLICT (at, key_id, model, provider, endpoint, status, org_id, "     \
-    "team_id, user_id, tags) DO UPDATE SET " ADD_NUMBERS(t)
-#define PUT_CUSTOMER(t)                                                                            \
-    "INSERT INTO " t " (at, org_id, customer, " NUMBERS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "   \
-    "?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, "     \
-    "?26, ?27, ?28, ?29) ON CONFLICT (at, org_id, customer) DO UPDATE SET " ADD_NUMBERS(t)
-
-#define NUMBERS_N (10 + SUMS_LATENCIES)
-
-static void put_numbers(const struct sum *n, struct store_value *v)
-{
-    const int64_t first[] = {n->calls, n->errors, n->streamed, n->cache_hits, n->in, n->out,
-        n->cache_read, n->cost, n->unpriced, n->latency_us};
-
-    for (unsigned i = 0; i < ARRAY_LEN(first); i++)
-        v[i] = store_int(first[i]);
-    for (unsigned i = 0; i < SUMS_LATENCIES; i++)
-        v[ARRAY_LEN(first) + i] = store_int(n->at_latency[i]);
-}
-
-static int put_usage(const struct sum *n, struct store_batch *b)
-{
-    struct store_value v[10 + NUMBERS_N] = {store_int(n->hour), store_text(n->org),
-        store_text(n->team), store_text(n->user), store_text(n->key), store_text(n->provider),
-        store_text(n->model), store_text(n->endpoint), store_text(n->tags), store_int(n->status)};
-
-    put_numbers(n, v + 10);
-    int r = store_batch_add(b, PUT_USAGE("usage_hourly"), v, ARRAY_LEN(v), 0);
-    v[0] = store_int(n->hour - n->hour % DAY_NS);
-    return r < 0 ? r : store_batch_add(b, PUT_USAGE("usage_daily"), v, ARRAY_LEN(v), 0);
-}
-
-static int put_customer(const struct sum *n, struct store_batch *b)
-{
-    struct store_value v[3 + NUMBERS_N] = {
-        store_int(n->hour), store_text(n->org), store_text(n->customer)};
-
-    put_numbers(n, v + 3);
-    int r = store_batch_add(b, PUT_CUSTOMER("customer_hourly"), v, ARRAY_LEN(v), 0);
-    v[0] = store_int(n->hour - n->hour % DAY_NS);
-    return r < 0 ? r : store_batch_add(b, PUT_CUSTOMER("customer_daily"), v, ARRAY_LEN(v), 0);
-}
-
-static int put_one_spent(
-    struct str name, const struct spent *p, struct str node, struct store_batch *b)
-{
-    const struct store_value v[] = {
-        store_text(name), store_text(node), store_int(p->used), store_int(p->expires_at)};
-
-    return store_batch_add(b,
-        "INSERT INTO ledger_spend (name, node, used, expires_at) VALUES (?1, ?2, ?3, ?4) "
-        "ON CONFLICT (name, node) DO UPDATE SET used = ledger_spend.used + excluded.used",
-        v, ARRAY_LEN(v), 0);
-}
-
-static int put_sums(struct sums *s, struct map *of, struct store_batch *b)
+static int spend_map(struct sums *s, struct map *of)
 {
     struct str name;
     void *value;
@@ -349,22 +287,14 @@ static int put_sums(struct sums *s, struct map *of, struct store_batch *b)
 
     for (size_t at = 0; r == 0 && map_next(of, &at, &name, &value);) {
         const struct sum *n = value;
-        r = n->customer.n ? put_customer(n, b) : put_usage(n, b);
-        if (r == 0 && n->charged)
-            r = spend_of(s, n);
+        r = n->charged ? spend_of(s, n) : 0;
     }
     return r;
 }
 
-int sums_put(struct sums *s, struct str node, struct store_batch *b)
+int sums_spend(struct sums *s)
 {
-    struct str name;
-    void *value;
-    int r = put_sums(s, &s->by_key, b);
+    int r = spend_map(s, &s->by_key);
 
-    if (r == 0)
-        r = put_sums(s, &s->by_customer, b);
-    for (size_t at = 0; r == 0 && map_next(&s->by_counter, &at, &name, &value);)
-        r = put_one_spent(name, value, node, b);
-    return r;
+    return r < 0 ? r : spend_map(s, &s->by_customer);
 }

@@ -4,8 +4,10 @@
  * are gathered over several batches where there are many of them, and then added to the store's in
  * one transaction (ledger/projection.c).
  *
- * Customers have sums of their own: there may be as many as calls, which would make the others
- * useless.
+ * In the store a call is once in usage_hourly, where everything stands at once, and once in each
+ * part of totals_hourly and totals_daily (ledger/sums_put.c), so that each question of analytics
+ * reads few rows. Customers have sums of their own: there may be as many as calls, which would make
+ * the others useless.
  */
 #ifndef SF_LEDGER_SUMS_H
 #define SF_LEDGER_SUMS_H
@@ -16,14 +18,23 @@
 
 #define SUMS_LATENCIES 16 /* calls below 1 ms × 2^n; the last: all others */
 
-/* One line of usage_hourly, or, with a customer, of customer_hourly. */
+struct usage_total {
+    int64_t calls, errors, streamed, cache_hits, in, out, cache_read, cost, unpriced, latency_us;
+    int64_t at_latency[SUMS_LATENCIES];
+};
+void usage_total_add(struct usage_total *to, const struct usage_total *t);
+
+/* Calls of one hour that are alike in all of these; or those of a customer, with its org alone. */
 struct sum {
     int64_t hour, status;
     struct str org, team, user, key, customer, provider, model, endpoint, tags;
-    int64_t calls, errors, streamed, cache_hits, in, out, cache_read, cost, unpriced, latency_us;
+    struct usage_total total;
     int64_t charged;
-    int64_t at_latency[SUMS_LATENCIES];
     int64_t slice; /* whose facets were noted of it last (ledger/facets.h) */
+};
+
+struct spent {
+    int64_t used, expires_at;
 };
 
 struct sums {
@@ -42,8 +53,11 @@ int sums_add(
 /* A counter's own, beside what calls took. */
 int sums_adjust(struct sums *s, struct str counter, int64_t nano, int64_t expires_at);
 size_t sums_n(const struct sums *s);
-/* Statements for all of it. */
+/* Statements for all of it; spend is added to what is there. sums_put.c */
 int sums_put(struct sums *s, struct str node, struct store_batch *b);
+
+/* Into by_counter: what the sums' subjects were charged. */
+int sums_spend(struct sums *s);
 
 /* A call that did not do what was asked: refused, failed, or with an outcome that is not known. */
 static inline bool sums_is_error(int64_t status)

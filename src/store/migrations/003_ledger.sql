@@ -69,8 +69,8 @@ CREATE TABLE log_slices (
     slice INTEGER NOT NULL,
     PRIMARY KEY (facet, slice)
 );
--- Sums by hour and by day (at: its begin) and by everything that analytics asks for; customers
--- apart, as there may be as many as calls. l0 … l15: calls by latency, below 1 ms × 2^n.
+-- Sums by hour (at: its begin) and by everything at once that analytics asks for, for whoever is
+-- confined to a key or user. l0 … l15: calls by latency, below 1 ms × 2^n.
 CREATE TABLE usage_hourly (
     at INTEGER NOT NULL,
     org_id TEXT NOT NULL,
@@ -96,18 +96,18 @@ CREATE TABLE usage_hourly (
     l4 INTEGER NOT NULL, l5 INTEGER NOT NULL, l6 INTEGER NOT NULL, l7 INTEGER NOT NULL,
     l8 INTEGER NOT NULL, l9 INTEGER NOT NULL, l10 INTEGER NOT NULL, l11 INTEGER NOT NULL,
     l12 INTEGER NOT NULL, l13 INTEGER NOT NULL, l14 INTEGER NOT NULL, l15 INTEGER NOT NULL,
-    PRIMARY KEY (at, key_id, model, provider, endpoint, status, org_id, team_id, user_id, tags)
+    PRIMARY KEY (key_id, at, model, provider, endpoint, status, org_id, team_id, user_id, tags)
 );
-CREATE TABLE usage_daily (
+CREATE INDEX usage_hourly_user ON usage_hourly (user_id, at);
+-- The same calls once in each part, by hour and by day, so that each question reads few rows. part:
+-- p (value: provider; with model and status), k key, u user, g team, c end customer, t tag, n
+-- endpoint. A call with two tags is in part t twice, one without a value in none of that part.
+CREATE TABLE totals_hourly (
+    part TEXT NOT NULL,
     at INTEGER NOT NULL,
     org_id TEXT NOT NULL,
-    team_id TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    key_id TEXT NOT NULL,
-    provider TEXT NOT NULL,
+    value TEXT NOT NULL,
     model TEXT NOT NULL,
-    endpoint TEXT NOT NULL,
-    tags TEXT NOT NULL,
     status INTEGER NOT NULL,
     calls INTEGER NOT NULL,
     errors INTEGER NOT NULL,
@@ -123,12 +123,15 @@ CREATE TABLE usage_daily (
     l4 INTEGER NOT NULL, l5 INTEGER NOT NULL, l6 INTEGER NOT NULL, l7 INTEGER NOT NULL,
     l8 INTEGER NOT NULL, l9 INTEGER NOT NULL, l10 INTEGER NOT NULL, l11 INTEGER NOT NULL,
     l12 INTEGER NOT NULL, l13 INTEGER NOT NULL, l14 INTEGER NOT NULL, l15 INTEGER NOT NULL,
-    PRIMARY KEY (at, key_id, model, provider, endpoint, status, org_id, team_id, user_id, tags)
+    PRIMARY KEY (part, at, org_id, value, model, status)
 );
-CREATE TABLE customer_hourly (
+CREATE TABLE totals_daily (
+    part TEXT NOT NULL,
     at INTEGER NOT NULL,
     org_id TEXT NOT NULL,
-    customer TEXT NOT NULL,
+    value TEXT NOT NULL,
+    model TEXT NOT NULL,
+    status INTEGER NOT NULL,
     calls INTEGER NOT NULL,
     errors INTEGER NOT NULL,
     streamed INTEGER NOT NULL,
@@ -143,27 +146,7 @@ CREATE TABLE customer_hourly (
     l4 INTEGER NOT NULL, l5 INTEGER NOT NULL, l6 INTEGER NOT NULL, l7 INTEGER NOT NULL,
     l8 INTEGER NOT NULL, l9 INTEGER NOT NULL, l10 INTEGER NOT NULL, l11 INTEGER NOT NULL,
     l12 INTEGER NOT NULL, l13 INTEGER NOT NULL, l14 INTEGER NOT NULL, l15 INTEGER NOT NULL,
-    PRIMARY KEY (at, org_id, customer)
-);
-CREATE TABLE customer_daily (
-    at INTEGER NOT NULL,
-    org_id TEXT NOT NULL,
-    customer TEXT NOT NULL,
-    calls INTEGER NOT NULL,
-    errors INTEGER NOT NULL,
-    streamed INTEGER NOT NULL,
-    cache_hits INTEGER NOT NULL,
-    tokens_in INTEGER NOT NULL,
-    tokens_out INTEGER NOT NULL,
-    cache_read INTEGER NOT NULL,
-    cost INTEGER NOT NULL,
-    unpriced INTEGER NOT NULL,
-    latency_us INTEGER NOT NULL,
-    l0 INTEGER NOT NULL, l1 INTEGER NOT NULL, l2 INTEGER NOT NULL, l3 INTEGER NOT NULL,
-    l4 INTEGER NOT NULL, l5 INTEGER NOT NULL, l6 INTEGER NOT NULL, l7 INTEGER NOT NULL,
-    l8 INTEGER NOT NULL, l9 INTEGER NOT NULL, l10 INTEGER NOT NULL, l11 INTEGER NOT NULL,
-    l12 INTEGER NOT NULL, l13 INTEGER NOT NULL, l14 INTEGER NOT NULL, l15 INTEGER NOT NULL,
-    PRIMARY KEY (at, org_id, customer)
+    PRIMARY KEY (part, at, org_id, value, model, status)
 );
 -- Prompts and replies, where several nodes show each other's (PostgreSQL).
 CREATE TABLE log_bodies (
