@@ -180,7 +180,7 @@ static int create(struct admin_call *c)
     put_bool(&c->out, "queued", taken == ALERT_TAKEN);
     put_bool(&c->out, "repeated", taken == ALERT_REPEATED);
     put_close(&c->out, '}');
-    c->status = 202;
+    c->status = 200;
     return 0;
 }
 

@@ -160,21 +160,21 @@ static bool before(struct str a, struct str b)
     return c < 0 || (c == 0 && a.n < b.n);
 }
 
-/* What stands behind this member's name; p NULL when it is not there. A quote in a string is
- * escaped, so that only a member can look so. */
-static struct str behind(struct str payload, struct str name)
-{
-    const char *p = payload.n ? memmem(payload.p, payload.n, name.p, name.n) : NULL;
-
-    return p ? str_from(payload, (size_t)(p - payload.p) + name.n) : STR_NONE;
-}
-
+/* `open` begins with its attempt, behind what the journal's writer put first; `outcome` and all
+ * others do not. A quote in a string is escaped, so that only a member can look like "id". */
 bool call_entry_is_open(struct str payload, struct str *ret_id)
 {
-    if (!behind(payload, STR("\"event\":\"request\"")).p ||
-        !behind(payload, STR("\"phase\":\"open\"")).p)
+    static const struct str name = STR_INIT("\"id\":\"");
+    struct str s = str_from(payload, 1);
+
+    if (str_starts(s, STR("\"_ring\":["))) {
+        str_split(&s, ']');
+        s = str_from(s, 1);
+    }
+    if (!str_starts(s, STR("\"attempt\":")))
         return false;
-    struct str id = behind(payload, STR("\"id\":\""));
+    const char *p = memmem(s.p, s.n, name.p, name.n);
+    struct str id = p ? str_from(s, (size_t)(p - s.p) + name.n) : STR_NONE;
     *ret_id = str_split(&id, '"');
     return id.p && ret_id->n;
 }
