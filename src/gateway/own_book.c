@@ -80,6 +80,12 @@ static struct metric_family booked = {
     .type = METRIC_COUNTER,
 };
 
+static struct metric_family rounds = {
+    .name = "smartflow_batch_rounds_total",
+    .help = "Rounds over the batches that are open, those of another node's turn included.",
+    .type = METRIC_COUNTER,
+};
+
 /* --- one at a time --- */
 
 /* NULL: another coroutine works on it. */
@@ -545,6 +551,7 @@ static void run(void *arg)
             book_asked();
         if (booker.recovered && loop_now() >= round_at) {
             round_over_open();
+            metric_add(metric_get(&rounds, NULL, 0), 1);
             round_at = loop_now() + config_current()->batch_poll;
         }
         event_wait(&booker.news, next_look(round_at));

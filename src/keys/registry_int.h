@@ -67,5 +67,10 @@ struct str change_id(enum subject_kind kind, const struct record *rec, struct ar
 
 /* Puts money on a counter, or takes it off; end: of its window, 0 = never. */
 int counter_adjust(struct registry *r, struct str name, int64_t nano, int64_t end);
+/* What was used of, and is held from, the record's counter of the period. Without a budget on it
+ * Redis does not hold the counter, and the sum is this node's and what the ledger knows of others.
+ */
+int spend_read(struct registry *r, const struct record *rec, enum budget_period p, struct str name,
+    int64_t *ret_used, int64_t *ret_held);
 
 #endif

@@ -24,6 +24,23 @@ int counter_adjust(struct registry *r, struct str name, int64_t nano, int64_t en
     return n;
 }
 
+static bool has_budget(const struct record *rec, enum budget_period p)
+{
+    for (unsigned i = 0; i < rec->budgets.n; i++) {
+        const struct budget *b = &rec->budgets.at[i];
+        if (b->period == p && !b->model.n && !b->tag.n)
+            return true;
+    }
+    return false;
+}
+
+int spend_read(struct registry *r, const struct record *rec, enum budget_period p, struct str name,
+    int64_t *ret_used, int64_t *ret_held)
+{
+    return has_budget(rec, p) ? shared_total(r->shared, name, ret_used, ret_held)
+                              : shared_sum(r->shared, name, ret_used, ret_held);
+}
+
 int registry_spend(struct registry *r, enum subject_kind kind, const struct record *rec,
     struct record_spend ret[static BUDGET_PERIODS])
 {
@@ -38,7 +55,8 @@ int registry_spend(struct registry *r, enum subject_kind kind, const struct reco
         buf_clear(&name);
         ret[p].resets_at =
             limits_counter_of(kind, rec->org_id, rec->id, (enum budget_period)p, now, &name);
-        int err = shared_total(r->shared, buf_str(&name), &ret[p].used_nano, &ret[p].held_nano);
+        int err = spend_read(
+            r, rec, (enum budget_period)p, buf_str(&name), &ret[p].used_nano, &ret[p].held_nano);
         n = err < 0 ? err : n;
     }
     return n;
@@ -84,7 +102,7 @@ int registry_reset_spend(struct registry *r, enum subject_kind kind, const struc
         buf_clear(&name);
         int64_t end =
             limits_counter_of(kind, rec->org_id, rec->id, (enum budget_period)p, now, &name);
-        n = shared_total(r->shared, buf_str(&name), &used, &held);
+        n = spend_read(r, rec, (enum budget_period)p, buf_str(&name), &used, &held);
         if (n == 0)
             n = counter_adjust(r, buf_str(&name), -used, end);
     }

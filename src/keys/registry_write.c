@@ -397,7 +397,7 @@ static int carry_spend(struct registry *r, const struct record *old, const struc
         buf_clear(&to);
         limits_counter_of(SUBJECT_KEY, old->org_id, old->id, period, now, &from);
         int64_t end = limits_counter_of(SUBJECT_KEY, rec->org_id, rec->id, period, now, &to);
-        shared_total(r->shared, buf_str(&from), &used, &held);
+        spend_read(r, old, period, buf_str(&from), &used, &held);
         n = counter_adjust(r, buf_str(&to), used, end);
     }
     return n;

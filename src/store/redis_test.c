@@ -589,6 +589,24 @@ static int fill(void *ctx, struct str name, struct shared_part_of *out, unsigned
     return 3;
 }
 
+/* No limit is on it, so Redis does not hold it: the others' parts are what the fill function says.
+ */
+WITH_REDIS(test_sum_without_a_limit)
+{
+    struct filler f[2] = {{0}, {.result = -EIO}};
+    int64_t used = -1, held = -1;
+    settle(node[0], "b:{o}:fill3", 0, 4);
+    CHECK_EQ(shared_sum(node[0], str_of("b:{o}:fill3"), &used, &held), 0);
+    CHECK_EQ(used, 4);
+    shared_set_fill(node[0], fill, &f[0]);
+    CHECK_EQ(shared_sum(node[0], str_of("b:{o}:fill3"), &used, &held), 0);
+    CHECK_EQ(used, 4 + 7 + 30 + 5);
+    CHECK_EQ(held, 0);
+    shared_set_fill(node[1], fill, &f[1]);
+    CHECK_EQ(shared_sum(node[1], str_of("b:{o}:fill3"), &used, &held), -EIO);
+    CHECK_EQ(used, 0);
+}
+
 WITH_REDIS(test_fill)
 {
     struct filler f[2] = {{0}};
@@ -805,6 +823,7 @@ int main(void)
     TAP_RUN(test_pause_costs_one_wait);
     TAP_RUN(test_stale_generation);
     TAP_RUN(test_others_are_remembered);
+    TAP_RUN(test_sum_without_a_limit);
     TAP_RUN(test_fill);
     TAP_RUN(test_seed_after_crash);
     TAP_RUN(test_messages_to_all_nodes);

@@ -46,6 +46,8 @@ struct shared_settings {
     struct str node;         /* this node's id: stays the same over restarts */
     struct str prefix;       /* of every name in Redis; "sf" */
     enum shared_down down;
+    int64_t answer_ns; /* what Redis may take to answer before it counts as away, at most
+                        * SHARED_WAIT_NS; 0 = that */
 };
 
 /* Redis that does not answer at start: -EHOSTDOWN with err filled. Call before the loops run; then
@@ -114,6 +116,10 @@ void shared_seed(struct shared *s, struct str name, int64_t used, int64_t expire
 /* The sums over all nodes, asking Redis where it is there. 0, -EHOSTDOWN (own part and what was
  * last seen). */
 int shared_total(struct shared *s, struct str name, int64_t *ret_used, int64_t *ret_held);
+/* The same of a counter that no limit is on, which Redis therefore does not hold: this node's part
+ * and what the fill function knows of the others', which may be some seconds behind. Held is this
+ * node's alone. 0 or the fill function's error. */
+int shared_sum(struct shared *s, struct str name, int64_t *ret_used, int64_t *ret_held);
 /* Who fills in for nodes that do not run, when Redis has lost its memory or a counter gets its
  * first limit: called on the owning loop, may suspend; answers with the number of other nodes'
  * parts (their names need to last until it next suspends), or -errno: then it is asked again after

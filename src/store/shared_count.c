@@ -235,6 +235,19 @@ void shared_seed(struct shared *s, struct str name, int64_t used, int64_t expire
         redis_kick(s);
 }
 
+#define SUM_PARTS 64
+
+int shared_sum(struct shared *s, struct str name, int64_t *ret_used, int64_t *ret_held)
+{
+    struct shared_part_of parts[SUM_PARTS];
+    int n = s->redis && s->fill ? s->fill(s->fill_ctx, name, parts, SUM_PARTS) : 0;
+
+    shared_part(s, name, ret_used, ret_held);
+    for (int i = 0; i < n; i++)
+        *ret_used += parts[i].used;
+    return MIN(n, 0);
+}
+
 int shared_total(struct shared *s, struct str name, int64_t *ret_used, int64_t *ret_held)
 {
     int r = s->redis ? redis_look(s, name) : 0;

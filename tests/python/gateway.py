@@ -67,6 +67,13 @@ class Output:
             return wanted.search(self.text(), start)
 
 
+def metric(g, name):
+    """The sum of a metric's samples, whatever their labels."""
+    text = g.get("/metrics", {"authorization": f"Bearer {ADMIN_KEY}"})[1].decode()
+    return sum(float(x.split()[-1]) for x in text.splitlines()
+               if x.split(" ")[0].split("{")[0] == name)
+
+
 class Gateway:
     """One running gateway. env: settings on top of the tests' own; None takes one away. prefix: a
     command that turns into the program."""

@@ -16,7 +16,7 @@ import openai
 import pytest
 from google import genai
 
-from gateway import KEY, Gateway, providers_at
+from gateway import KEY, Gateway, metric, providers_at
 from plane import Admin, Replicas
 from sdk_fixtures import anthropic_at, gemini_at, openai_at
 from test_admin_api import Api
@@ -319,7 +319,7 @@ def test_a_batchs_cost_is_booked_once(tmp_path):
 
     again = House(Gateway(tmp_path, SETTINGS))  # what it looks at first is what is open
     again.keys, again.teams = h.keys, h.teams
-    time.sleep(1.5)
+    until(lambda: metric(again.gateway, "smartflow_batch_rounds_total") >= 1)
     assert len(again.rows(BATCH_ROWS, "batches", h.teams["red"])) == 1
     assert spent(again, "red") == cost
     again.close()
@@ -625,6 +625,17 @@ def test_nodes_know_the_same_owners(tmp_path, redis, postgres, provider, run):
                 seen = [run(call(nodes.all[other].port, path, method="GET",
                                  key=h.keys[who])).status for who in ("red1", "red2", "blue")]
                 assert seen == [200, 200, 404]
+        batch_at(h, run, "red1")
+        spends = Admin(nodes.all[1])
+
+        def spent_by_red():
+            return spends.spend(h.teams["red"], "teams")[0]
+
+        wait_for(run, lambda: spent_by_red() == Provider.COST)
+        done = [metric(g, "smartflow_batch_rounds_total") for g in nodes.all]
+        until(lambda: all(metric(g, "smartflow_batch_rounds_total") >= n + 2
+                          for g, n in zip(nodes.all, done)))
+        assert spent_by_red() == Provider.COST
     finally:
         nodes.stop()
 
