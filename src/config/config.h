@@ -64,6 +64,7 @@ struct config {
     /* the control plane */
     struct secret database_url, redis_url;
     unsigned database_connections;
+    int64_t redis_timeout;                 /* what it may take to answer */
     unsigned shared_down;                  /* enum shared_down */
     unsigned journal_mode;                 /* enum journal_mode */
     uint64_t log_body_max;                 /* of one prompt or reply on the journal */

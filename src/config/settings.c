@@ -82,6 +82,8 @@ const struct setting settings[] = {
         "Connections to PostgreSQL at most."},
     {"REDIS_URL", SET_SECRET, AT(redis_url), 0, 0, "",
         "Redis or Valkey (redis[s]://host:port) that makes several processes one gateway."},
+    {"SMARTFLOW_REDIS_TIMEOUT", SET_DURATION, AT(redis_timeout), MS(1), MS(250), "50ms",
+        "Redis counts as away when it takes longer to answer; no call waits longer for it."},
     {"SMARTFLOW_SHARED_DOWN", SET_WORD, AT(shared_down), 0, 0, "local",
         "While Redis is away: each node grants its share of limits (local), or 503 (closed).",
         "local closed"},

@@ -102,6 +102,7 @@ struct redis {
     atomic_llong first_until; /* mono ns: calls wait for the first link so long; 0 = it came */
     atomic_bool need, posted; /* there is something to send; the owner was told so */
     uint64_t generation, outage;
+    int64_t answer_ns;     /* see struct shared_settings */
     int64_t recover_until; /* mono ns: after Redis lost its memory, see floor_of() */
     struct buf out;
     struct list unanswered, held, dirty, watched, fill, pool;

@@ -179,7 +179,7 @@ static void flush(void *arg)
         return;
     event_set(&r->writable);
     if (r->timeout.due == NEVER_NS)
-        timer_set(&r->timeout, loop_now() + SHARED_WAIT_NS);
+        timer_set(&r->timeout, loop_now() + r->answer_ns);
 }
 
 void redis_kick(struct shared *s)
@@ -390,8 +390,9 @@ static void on_timeout(struct timer *t)
     tell_sleepers(&told);
     if (since == NEVER_NS && held == NEVER_NS) {
         timer_set(t, NEVER_NS);
-    } else if (since == NEVER_NS || now - since < SHARED_WAIT_NS) {
-        timer_set(t, MIN(since, held) + SHARED_WAIT_NS);
+    } else if (since == NEVER_NS || now - since < r->answer_ns) {
+        int64_t late = since == NEVER_NS ? NEVER_NS : since + r->answer_ns;
+        timer_set(t, held == NEVER_NS ? late : MIN(late, held + SHARED_WAIT_NS));
     } else if (!r->late) { /* perhaps it was this loop that was late: what has come is read first */
         r->late = true;
         timer_set(t, now + GRACE_NS);

@@ -128,6 +128,7 @@ int redis_open(struct shared *s, const struct shared_settings *set, char *err, s
     }
     s->redis = r;
     init_fields(r, s);
+    r->answer_ns = set->answer_ns ? MIN(set->answer_ns, SHARED_WAIT_NS) : SHARED_WAIT_NS;
     int e = take_names(r, set, err, err_n);
     if (e == 0)
         e = take_url(r, &set->redis_url, err, err_n);

@@ -15,7 +15,6 @@ from test_crash import metric
 
 SLOWER = 0.6  # seconds that the 99th percentile of a phase may be beyond that before
 BACK = 5      # seconds to full recovery
-SUMS = 20     # for three seconds behind a Redis that lost its memory no sum of others is lowered
 
 
 def well(cluster, server, disaster, words):
@@ -57,7 +56,7 @@ def cluster(request, tmp_path, redis, postgres):
 @pytest.mark.parametrize("cluster", [3], indirect=True)
 def test_redis_goes_away(cluster, redis, disaster):
     well(cluster, redis, DISASTERS[disaster], ["redis"])
-    assert cluster.wrong_sums(SUMS) == []
+    assert cluster.wrong_sums(BACK) == []
     for g in cluster.gateways:
         assert metric(g, "smartflow_shared_store_up") == 1
         assert metric(g, "smartflow_shared_store_losses_total") >= 1
