@@ -127,11 +127,11 @@ bool owned_put(const struct owned *o, bool write)
         fresh = true;
         first = place_new(r, write);
     }
+    if (first && on_queued)
+        on_queued(); /* with the lock held: whoever takes it away knows that it runs no more */
     pthread_mutex_unlock(&lock);
     if (!fresh)
         free(r);
-    if (first && on_queued)
-        on_queued();
     return fresh;
 }
 
@@ -209,7 +209,9 @@ void owned_wrote(const struct owned *const *at, unsigned n, bool written)
 
 void owned_on_queued(void (*fn)(void))
 {
+    pthread_mutex_lock(&lock);
     on_queued = fn;
+    pthread_mutex_unlock(&lock);
 }
 
 void owned_counts(size_t *ret_n, size_t *ret_queued, uint64_t *ret_unwritten)

@@ -59,8 +59,9 @@ bool owned_has(struct str id);
  * written, or else to be tried again. */
 unsigned owned_take(const struct owned **ret, unsigned max);
 void owned_wrote(const struct owned *const *at, unsigned n, bool written);
-/* fn is called by the thread that puts the first record into an empty queue, without the lock; it
- * must not suspend. */
+/* fn is called by the thread that puts the first record into an empty queue, with the lock held: it
+ * must neither suspend nor call anything of this file. Behind the call that takes it away (NULL) it
+ * runs no more. */
 void owned_on_queued(void (*fn)(void));
 /* Records in memory; those that wait; those that were not queued because too many waited. */
 void owned_counts(size_t *ret_n, size_t *ret_queued, uint64_t *ret_unwritten);
