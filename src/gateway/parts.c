@@ -122,7 +122,8 @@ static int open_shared(const struct config *c)
     struct shared_settings s = {.redis_url = c->redis_url,
         .node = str_of(parts.node),
         .prefix = STR("sf"),
-        .down = (enum shared_down)c->shared_down};
+        .down = (enum shared_down)c->shared_down,
+        .answer_ns = c->redis_timeout};
     char err[512] = "";
     int r = shared_open(&s, &parts.shared, err, sizeof err);
 
@@ -144,7 +145,8 @@ static void tell_recovery(const struct journal_recovery *f)
     log_end(&l);
 }
 
-static int open_journal(const struct config *c, const char *dir, unsigned threads)
+static int open_journal(
+    const struct config *c, const char *dir, unsigned threads, struct journal_recovery *ret)
 {
     struct journal_settings s = {.dir = str_of(dir),
         .chain = str_of(parts.node),
@@ -152,18 +154,17 @@ static int open_journal(const struct config *c, const char *dir, unsigned thread
         .threads = threads,
         .body_max = c->log_body_max,
         .body_retention = c->body_retention};
-    struct journal_recovery found = {0};
     char err[512] = "";
 
     if (c->journal_mode == JOURNAL_MODE_OFF) {
         log_msg(LOG_WARN, "SMARTFLOW_JOURNAL=off: calls leave no audit record");
         return 0;
     }
-    int r = journal_open(&s, &parts.journal, &found, err, sizeof err);
+    int r = journal_open(&s, &parts.journal, ret, err, sizeof err);
     if (r < 0)
         log_msg(LOG_ERROR, "the journal in %s: %s", dir, err[0] ? err : strerror(-r));
     else
-        tell_recovery(&found);
+        tell_recovery(ret);
     return r;
 }
 
@@ -183,13 +184,14 @@ static int open_keys(void)
     return r;
 }
 
-static int open_ledger(const struct config *c, const char *dir)
+static int open_ledger(const struct config *c, const char *dir, uint64_t kept)
 {
     struct ledger_settings s = {.journal = parts.journal,
         .store = parts.store,
         .shared = parts.shared,
         .node = str_of(parts.node),
         .journal_dir = str_of(dir),
+        .journal_kept = kept,
         .row_retention = c->row_retention,
         .copy_bodies = secret_is_set(&c->database_url)};
     char err[512] = "";
@@ -208,6 +210,7 @@ static int open_ledger(const struct config *c, const char *dir)
 
 int parts_open(const struct config *c, unsigned threads)
 {
+    struct journal_recovery found = {0};
     char dir[4200];
     unsigned stages_n;
     int r = name_node(c);
@@ -220,7 +223,7 @@ int parts_open(const struct config *c, unsigned threads)
     if (r == 0)
         r = open_shared(c);
     if (r == 0)
-        r = open_journal(c, dir, threads);
+        r = open_journal(c, dir, threads, &found);
     if (r == 0)
         r = open_keys();
     if (r < 0)
@@ -228,7 +231,7 @@ int parts_open(const struct config *c, unsigned threads)
     limits_use(parts.shared);
     const struct stage *const *stages = gw_pipeline_table(&stages_n);
     telemetry_open(parts.shared, str_of(parts.node), stages, stages_n);
-    r = open_ledger(c, dir);
+    r = open_ledger(c, dir, found.kept);
     return r < 0 ? r : own_open(c->data_dir);
 }
 

@@ -51,6 +51,7 @@ struct journal_settings {
 struct journal_recovery {
     uint64_t last_seq;     /* the newest entry */
     uint64_t checked_from; /* the first entry that had to be read: behind the last checkpoint */
+    uint64_t kept;         /* the newest that was on the chain, before the rings' */
     uint64_t replayed;     /* entries taken from the rings */
     uint64_t lost_bytes;   /* of a torn last line */
 };

@@ -314,7 +314,7 @@ static int walk_from(struct walk *w, const struct checkpoint *c)
 static int read_chain(struct walk *w)
 {
     struct journal *j = w->j;
-    struct checkpoint c;
+    struct checkpoint c = {0};
     int has = open_checkpoints(w, &c);
 
     if (has < 0)
@@ -406,6 +406,7 @@ int recover(struct journal *j, struct journal_recovery *found, char *err, size_t
     buf_free(&w.hashed);
     if (r == 0 && atomic_load(&j->head->synced_seq) > j->chain.end.seq)
         w.expected_seq = atomic_load(&j->head->synced_seq);
+    found->kept = j->chain.end.seq;
     if (r == 0)
         r = open_rings(&w);
     if (r == 0) {

@@ -166,7 +166,9 @@ int ledger_open(const struct ledger_settings *s, char *err, size_t err_n)
     metrics_register(&refusals);
     metrics_register(&lost);
     metrics_register(&failures);
-    int r = projection_open(p, why);
+    int r = rewind_position(s, why);
+    if (r == 0)
+        r = projection_open(p, why);
     if (r == 0)
         r = follow_to_end(p, why);
     if (r == 0 && p->open.n)

@@ -34,9 +34,10 @@ struct open_call {
 /* The projection's state: on one thread at a time. */
 struct projection {
     struct ledger_settings set;
-    uint64_t seq;      /* rows of all entries up to it are in the store */
-    uint64_t sums_seq; /* sums likewise; at most seq */
-    uint64_t read_seq; /* up to which entries are in sums */
+    uint64_t seq;                      /* rows of all entries up to it are in the store */
+    uint64_t sums_seq;                 /* sums likewise; at most seq */
+    uint64_t read_seq;                 /* up to which entries are in sums */
+    uint64_t rewound_to, rewound_sums; /* rewind.c */
     bool is_open;
     bool finishing;  /* sums are put with each batch, however many there are */
     struct map open; /* id → struct open_call */
@@ -54,6 +55,13 @@ void projection_close(struct projection *p);
 /* Brings at most one batch of new entries into the store. 1, 0 when there are none, or the store's
  * error: the same entries are tried again next time. */
 int projection_step(struct projection *p, char *err);
+
+/* rewind.c. The position goes back where the chain is shorter than it; before it is loaded. */
+int rewind_position(const struct ledger_settings *s, char *err);
+/* The number under which the call's row was put; 0 = it has none. */
+int rewind_find(struct projection *p, const struct call_entry *e, uint64_t *ret_seq);
+/* Its row gets the new numbers. open_seq 0: stays. */
+int rewind_row(const struct call_entry *e, uint64_t seq, uint64_t open_seq, struct store_batch *b);
 
 /* recover.c: entries for the calls that a crash left open; how many were appended. */
 int recover_open_calls(struct projection *p, unsigned *ret_n);

@@ -15,6 +15,7 @@ static bool open_ledger(void)
 {
     struct ledger_settings s = t_settings();
     char err[256] = "";
+    s.journal_kept = journal_last_seq(s.journal);
     int r = ledger_open(&s, err, sizeof err);
 
     if (r < 0)

@@ -73,11 +73,14 @@ static int load_position(struct projection *p, char *err)
         v, 2, NULL, err);
 
     if (r == 0)
-        r = store_query(p->set.store, "SELECT seq, sums_seq FROM ledger_position WHERE node = ?1",
+        r = store_query(p->set.store,
+            "SELECT seq, sums_seq, rewound_to, rewound_sums FROM ledger_position WHERE node = ?1",
             v, 1, &rows, err);
     if (r == 0 && store_rows_n(rows) == 1) {
         p->seq = (uint64_t)store_cell_int(rows, 0, 0);
         p->sums_seq = (uint64_t)store_cell_int(rows, 0, 1);
+        p->rewound_to = (uint64_t)store_cell_int(rows, 0, 2);
+        p->rewound_sums = (uint64_t)store_cell_int(rows, 0, 3);
     }
     store_rows_free(rows);
     return r;
@@ -287,16 +290,20 @@ static int bodies_into(struct projection *p, const struct call_entry *e, struct 
         v, 4, 0);
 }
 
-static int take_outcome(
-    struct projection *p, struct gathering *g, const struct call_entry *e, uint64_t seq)
+/* was: the number under which its row is there already; 0 = there is none. */
+static int take_outcome(struct projection *p, struct gathering *g, const struct call_entry *e,
+    uint64_t seq, uint64_t was)
 {
     struct sum *sum, *customer;
     struct taken t = {.seq = seq};
-    int r = sums_add(&p->sums, e, &sum, &customer);
+    bool counted = was && was <= p->rewound_sums;
+    int r = counted ? 0 : sums_add(&p->sums, e, &sum, &customer);
 
     if (r < 0 || seq <= p->seq) /* its row is there */
         return r;
     r = drop_open(p, e->id, g->batch, &t.open_seq);
+    if (was)
+        return r < 0 ? r : rewind_row(e, seq, t.open_seq, g->batch);
     if (r == 0)
         r = put_row(p, e, &t, &g->rows, &g->arena, g->batch);
     if (r == 0)
@@ -329,7 +336,9 @@ static int take_entry(struct projection *p, struct gathering *g, const struct jo
         return j->seq > p->seq ? open_put(p, j->payload, id, j->seq, false) : 0;
     if (call_entry_read(j->payload, &e, &g->arena) <= 0 || !e.outcome)
         return take_other(p, j->payload);
-    return take_outcome(p, g, &e, j->seq);
+    uint64_t was = 0;
+    int r = j->seq > p->seq && j->seq <= p->rewound_to ? rewind_find(p, &e, &was) : 0;
+    return r < 0 ? r : take_outcome(p, g, &e, j->seq, was);
 }
 
 static int read_entries(struct projection *p, struct gathering *g)

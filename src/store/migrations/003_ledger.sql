@@ -1,10 +1,12 @@
 -- What the ledger makes from the journal; all of it can be made again.
 -- How far each node's journal is in here: seq for rows, sums_seq for sums and spend, which are put
--- less often. In the same transaction as what they speak of.
+-- less often. In the same transaction as what they speak of. rewound_*: ledger/rewind.c.
 CREATE TABLE ledger_position (
     node TEXT PRIMARY KEY,
     seq INTEGER NOT NULL,
-    sums_seq INTEGER NOT NULL
+    sums_seq INTEGER NOT NULL,
+    rewound_to INTEGER NOT NULL DEFAULT 0,
+    rewound_sums INTEGER NOT NULL DEFAULT 0
 );
 -- Calls whose outcome is not on the journal yet, at that position. seq: of their first entry.
 CREATE TABLE ledger_open (
