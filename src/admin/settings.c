@@ -90,8 +90,9 @@ static int make_environ(const struct store_rows *rows, char *const *env, struct 
         struct str name = store_cell_str(rows, i, 0);
         if (!is_setting(name) || admin_setting_place(name) == SETTING_FIXED)
             continue;
-        if ((o->environ[at] = entry_of(name, store_cell_str(rows, i, 1))))
-            at++, o->settings++;
+        if (!(o->environ[at++] = entry_of(name, store_cell_str(rows, i, 1))))
+            return -ENOMEM;
+        o->settings++;
     }
     return 0;
 }
@@ -204,7 +205,7 @@ int admin_overlay_prices(const struct admin_overlay *o, struct config *c, char *
 {
     _cleanup_(buf_free) struct buf file = {0}, all = {0};
     const char *path = prices_path(o);
-    struct prices_overlay *made;
+    struct prices_overlay *made = NULL;
     int r = 0;
 
     if (!o->prices)

@@ -87,13 +87,13 @@ static _Thread_local uint64_t seen[SEEN];
 static struct known *known_new(const struct subject *s)
 {
     struct known *k = malloc(sizeof *k + s->id.n + s->org_id.n + s->name.n);
-    const struct str from[] = {s->id, s->org_id, s->name};
-    struct str *to[] = {&k->id, &k->org_id, &k->name};
-    char *at;
 
     if (!k)
         return NULL;
-    at = k->text;
+    const struct str from[] = {s->id, s->org_id, s->name};
+    struct str *to[] = {&k->id, &k->org_id, &k->name};
+    char *at = k->text;
+
     for (unsigned i = 0; i < ARRAY_LEN(from); i++) {
         if (from[i].n)
             memcpy(at, from[i].p, from[i].n);

@@ -306,7 +306,7 @@ static void take(struct vault *v, struct vault_secrets *s, unsigned row, char *e
 
 int vault_snapshot(struct vault *v, struct vault_secrets **ret, char *err)
 {
-    struct vault_list *list;
+    struct vault_list *list = NULL;
     struct vault_state st;
     int r = vault_read_state(v, &st, err);
 
