@@ -31,8 +31,11 @@ static struct str framing_text(const struct http_client_request *r, char out[sta
         return STR("transfer-encoding: chunked\r\n");
     if (!r->has_body && !r->stream_body && r->body_length == 0)
         return STR_NONE;
-    int n = snprintf(out, 64, "content-length: %llu\r\n", (unsigned long long)r->body_length);
-    return str_at(out, (size_t)n);
+    struct buf b = {.p = out, .cap = 64, .max = 64};
+    buf_addstr(&b, STR("content-length: "));
+    buf_addu64(&b, r->body_length);
+    buf_addstr(&b, STR("\r\n"));
+    return buf_str(&b);
 }
 
 /* What goes into the request line and the Host field can come from a caller, in parts: it must not

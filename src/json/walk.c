@@ -236,16 +236,73 @@ int json_u64(struct str literal, uint64_t *ret)
     return 0;
 }
 
+static bool mentions_at(struct str text, size_t at, const struct str *needles, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (needles[i].n <= text.n - at && text.p[at + 1] == needles[i].p[1] &&
+            !memcmp(text.p + at, needles[i].p, needles[i].n))
+            return true;
+    return false;
+}
+
+#ifdef __SSE2__
+#define SECONDS_MAX 4
+
+/* What stands behind the needles' quotes, each letter once, the first again in the rest; false =
+ * too many different ones. */
+static bool second_letters(const struct str *needles, size_t n, char ret[static SECONDS_MAX])
+{
+    unsigned k = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (memchr(ret, needles[i].p[1], k))
+            continue;
+        if (k == SECONDS_MAX)
+            return false;
+        ret[k++] = needles[i].p[1];
+    }
+    for (; n && k < SECONDS_MAX; k++)
+        ret[k] = ret[0];
+    return n > 0;
+}
+
+/* Where one of the letters stands, of sixteen places. */
+static unsigned letters_at(__m128i v, const char letters[static SECONDS_MAX])
+{
+    __m128i a = _mm_or_si128(equal(v, letters[0]), equal(v, letters[1]));
+    __m128i b = _mm_or_si128(equal(v, letters[2]), equal(v, letters[3]));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(a, b));
+}
+
+/* Looks at sixteen places at once; returns how far it came. *ret is whether a needle was found. */
+static size_t mentions_blocks(struct str text, const struct str *needles, size_t n, bool *ret)
+{
+    char letters[SECONDS_MAX];
+    size_t at = 0;
+
+    *ret = false;
+    if (!second_letters(needles, n, letters))
+        return 0;
+    for (; !*ret && at + 16 < text.n; at += 16) {
+        unsigned hits = (unsigned)_mm_movemask_epi8(equal(sixteen(text, at), '"'));
+        if (hits)
+            hits &= letters_at(sixteen(text, at + 1), letters);
+        for (; hits && !*ret; hits &= hits - 1)
+            *ret = mentions_at(text, at + (unsigned)__builtin_ctz(hits), needles, n);
+    }
+    return at;
+}
+#endif
+
 bool json_mentions(struct str text, const struct str *needles, size_t n)
 {
-    const char *p = text.p, *end = text.p + text.n;
+    size_t at = 0;
+    bool found = false;
 
-    while (p < end && (p = memchr(p, '"', (size_t)(end - p)))) {
-        for (size_t i = 0; i < n; i++)
-            if (needles[i].n <= (size_t)(end - p) && p[1] == needles[i].p[1] &&
-                !memcmp(p, needles[i].p, needles[i].n))
-                return true;
-        p++;
-    }
-    return false;
+#ifdef __SSE2__
+    at = mentions_blocks(text, needles, n, &found);
+#endif
+    for (; !found && at + 1 < text.n; at++)
+        found = text.p[at] == '"' && mentions_at(text, at, needles, n);
+    return found;
 }

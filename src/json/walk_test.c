@@ -245,6 +245,29 @@ static void test_mentions(void)
     CHECK(!json_mentions(STR_NONE, needles, 2));
 }
 
+/* Wherever it stands, and whatever stands around it; with letters that look alike. */
+static void test_mentions_everywhere(void)
+{
+    static const struct str few[] = {STR_INIT("\"file_id\""), STR_INIT("\"fileUri\"")};
+    static const struct str many[] = {STR_INIT("\"a\""), STR_INIT("\"b\""), STR_INIT("\"c\""),
+        STR_INIT("\"d\""), STR_INIT("\"file_id\"")};
+    unsigned missed = 0, invented = 0;
+    char text[96];
+
+    for (size_t n = 9; n <= sizeof text; n++)
+        for (size_t at = 0; at + 9 <= n; at++) {
+            for (size_t i = 0; i < n; i++)
+                text[i] = "f\"xfi\"f"[(i * 5 + at) % 7];
+            invented +=
+                json_mentions(str_at(text, n), few, 2) || json_mentions(str_at(text, n), many, 5);
+            memcpy(text + at, "\"file_id\"", 9);
+            missed +=
+                !json_mentions(str_at(text, n), few, 2) || !json_mentions(str_at(text, n), many, 5);
+        }
+    CHECK_EQ(missed, 0);
+    CHECK_EQ(invented, 0);
+}
+
 int main(void)
 {
     TAP_RUN(test_walk_array);
@@ -259,5 +282,6 @@ int main(void)
     TAP_RUN(test_u64);
     TAP_RUN(test_type_of);
     TAP_RUN(test_mentions);
+    TAP_RUN(test_mentions_everywhere);
     return tap_done();
 }

@@ -100,7 +100,8 @@ const struct provider *route_by_name(struct str model, struct str *ret_rest)
 {
     for (unsigned i = 0; i < ARRAY_LEN(rules); i++) {
         const struct rule *r = &rules[i];
-        if (!str_starts(model, r->begins) || (r->prefix && model.n == r->begins.n))
+        if (!model.n || model.p[0] != r->begins.p[0] || !str_starts(model, r->begins) ||
+            (r->prefix && model.n == r->begins.n))
             continue;
         *ret_rest = r->prefix ? str_from(model, r->begins.n) : model;
         return provider_by_id(str_of(r->provider));
