@@ -112,6 +112,26 @@ int refuse_row(struct exchange *x, const struct rows *rows, unsigned row, bool o
 
 /* --- headers --- */
 
+/* "PREFIX-WHAT-NAME: ", of which the dialects put the last two in another order. */
+static void field_name(struct buf *out, bool anthropic, const char *what, const char *name)
+{
+    buf_addstr(out, anthropic ? STR("anthropic-ratelimit-") : STR("x-ratelimit-"));
+    buf_addstr(out, str_of(anthropic ? what : name));
+    buf_addc(out, '-');
+    buf_addstr(out, str_of(anthropic ? name : what));
+    buf_addstr(out, STR(": "));
+}
+
+static void number_field(
+    struct buf *out, bool anthropic, const char *what, const char *name, int64_t value)
+{
+    field_name(out, anthropic, what, name);
+    if (value < 0)
+        buf_addc(out, '-');
+    buf_addu64(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
+    buf_addstr(out, STR("\r\n"));
+}
+
 static void fields_of(
     struct buf *out, bool anthropic, const char *what, const struct seen_limit *l, int64_t began)
 {
@@ -121,18 +141,17 @@ static void fields_of(
     if (!l->limit)
         return;
     window_at(WINDOW_MINUTE, began, &minute);
+    number_field(out, anthropic, what, "limit", l->limit);
+    number_field(out, anthropic, what, "remaining", l->left);
+    field_name(out, anthropic, what, "reset");
     if (anthropic) {
         clock_rfc3339(minute.end, text);
-        buf_printf(out,
-            "anthropic-ratelimit-%s-limit: %lld\r\nanthropic-ratelimit-%s-remaining: %lld\r\n"
-            "anthropic-ratelimit-%s-reset: %.19sZ\r\n",
-            what, (long long)l->limit, what, (long long)l->left, what, text);
-        return;
+        buf_addstr(out, str_at(text, 19));
+        buf_addstr(out, STR("Z\r\n"));
+    } else {
+        buf_addu64(out, (uint64_t)seconds_until(minute.end));
+        buf_addstr(out, STR("s\r\n"));
     }
-    buf_printf(out,
-        "x-ratelimit-limit-%s: %lld\r\nx-ratelimit-remaining-%s: %lld\r\n"
-        "x-ratelimit-reset-%s: %ds\r\n",
-        what, (long long)l->limit, what, (long long)l->left, what, seconds_until(minute.end));
 }
 
 void limits_fields(struct exchange *x, struct buf *out)
