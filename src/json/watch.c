@@ -92,11 +92,14 @@ void watch_key(struct watch *w, unsigned level, struct str key, bool escaped, ui
     w->open[level] = 0;
     if (level == 0)
         w->inside = 0;
-    if (left && !escaped && is_ascii(key)) /* then what it stands for has its length */
+    bool plain = left && key.n && !escaped && is_ascii(key);
+    if (plain) /* then what it stands for has its length */
         left &= of_length(w, level, key.n);
     for (; left; left &= left - 1) {
         unsigned i = (unsigned)__builtin_ctzll(left);
         struct str name = wanted_name(w, level, i);
+        if (plain && (key.p[0] | 0x20) != (name.p[0] | 0x20))
+            continue;
         if (escaped ? !escaped_eq(key, name) : !str_eq(key, name)) {
             w->spans[i].other_case |= folded_eq(key, name);
             continue;

@@ -291,8 +291,45 @@ static const struct model_facts *overlay_then_builtin(
     return f ? f : facts_builtin(NULL, provider, model);
 }
 
+/* What this thread asked for last: mostly the same few models. */
+#define RECENT       8
+#define RECENT_BYTES 64
+
+struct recent {
+    const struct model_facts *found;
+    uint8_t provider_n, model_n;
+    char text[RECENT_BYTES];
+};
+
+static bool is_recent(const struct recent *r, struct str provider, struct str model)
+{
+    return r->model_n == model.n && r->provider_n == provider.n &&
+           !memcmp(r->text, provider.p, provider.n) &&
+           !memcmp(r->text + provider.n, model.p, model.n);
+}
+
+/* Of the built-in table, whose facts live for ever. */
+static const struct model_facts *find_builtin(struct str provider, struct str model)
+{
+    static _Thread_local struct recent recent[RECENT];
+
+    if (!model.n || provider.n + model.n > RECENT_BYTES)
+        return model_facts_find(provider, model);
+    struct recent *r = &recent[(model.n + (uint8_t)model.p[model.n - 1]) % RECENT];
+    if (is_recent(r, provider, model))
+        return r->found;
+    r->found = model_facts_find(provider, model);
+    r->provider_n = (uint8_t)provider.n;
+    r->model_n = (uint8_t)model.n;
+    memcpy(r->text, provider.p, provider.n);
+    memcpy(r->text + provider.n, model.p, model.n);
+    return r->found;
+}
+
 const struct model_facts *prices_find(
     const struct prices_overlay *o, struct str provider, struct str model)
 {
+    if (!o)
+        return find_builtin(provider, model);
     return facts_by_forms(overlay_then_builtin, o, provider, model);
 }

@@ -111,6 +111,8 @@ static bool climbs(struct str target)
 {
     struct str path = str_split(&target, '?');
 
+    if (str_chr(path, '.') < 0 && str_chr(path, '%') < 0) /* nothing that could be dots */
+        return false;
     while (path.n) {
         size_t next, end = segment_end(path, &next);
         if (is_dots(str_to(path, end)))
