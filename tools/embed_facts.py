@@ -19,7 +19,10 @@ MODES = ['chat', 'completion', 'embedding', 'image', 'audio_transcription', 'aud
          'rerank', 'moderation', 'responses', 'realtime', 'ocr']
 FLAGS = ['vision', 'tools', 'parallel_tools', 'reasoning', 'pdf', 'audio_in', 'audio_out',
          'prompt_cache', 'response_schema', 'web_search', 'prefill', 'adaptive_thinking',
-         'no_sampling', 'max_completion_tokens']
+         'no_sampling', 'max_completion_tokens', 'thinking_always', 'budget_thinking',
+         'system_anywhere', 'output_effort', 'native_schema', 'effort_xhigh', 'effort_max',
+         'video_in', 'no_forced_tools', 'no_effort_none', 'no_effort_minimal', 'no_system',
+         'no_strict_tools', 'no_tool_images']
 
 
 class Pool:

@@ -36,8 +36,8 @@ import zipfile
 from decimal import Decimal
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TABLE = ROOT / 'data' / 'model_facts.tsv'
-DISAGREEMENTS = ROOT / 'data' / 'model_facts.disagreements.txt'
+TABLE = ROOT / 'src' / 'llm' / 'model_facts.tsv'
+DISAGREEMENTS = ROOT / 'src' / 'llm' / 'model_facts.disagreements.txt'
 
 # Which of genai-prices' dated prices count as current; moves together with the pins below.
 AS_OF = datetime.date(2026, 11, 21)
@@ -102,7 +102,20 @@ FLAGS = {'supports_vision': 'vision', 'supports_function_calling': 'tools',
          'supports_pdf_input': 'pdf', 'supports_audio_input': 'audio_in',
          'supports_audio_output': 'audio_out', 'supports_prompt_caching': 'prompt_cache',
          'supports_response_schema': 'response_schema', 'supports_web_search': 'web_search',
-         'supports_assistant_prefill': 'prefill', 'supports_adaptive_thinking': 'adaptive_thinking'}
+         'supports_assistant_prefill': 'prefill', 'supports_adaptive_thinking': 'adaptive_thinking',
+         'thinking_always_on': 'thinking_always', 'supports_legacy_thinking': 'budget_thinking',
+         'supports_mid_conversation_system': 'system_anywhere',
+         'supports_output_config': 'output_effort',
+         'supports_native_structured_output': 'native_schema',
+         'supports_xhigh_reasoning_effort': 'effort_xhigh',
+         'supports_max_reasoning_effort': 'effort_max', 'supports_video_input': 'video_in'}
+DENIALS = {  # where the list says false
+    'supports_sampling_params': 'no_sampling', 'supports_forced_tool_use': 'no_forced_tools',
+    'supports_none_reasoning_effort': 'no_effort_none',
+    'supports_minimal_reasoning_effort': 'no_effort_minimal',
+    'supports_system_messages': 'no_system',
+    'bedrock_converse_supports_strict_tools': 'no_strict_tools',
+    'supports_bedrock_converse_tool_result_images': 'no_tool_images'}
 COLUMNS = ['provider', 'model', 'mode', 'threshold'] + CARDS + ['units', 'max_input', 'max_output',
            'context', 'flags', 'deprecation', 'source']
 
@@ -280,8 +293,7 @@ def derive(row):
 
 def flags_of(entry, provider, model):
     flags = {name for key, name in FLAGS.items() if entry.get(key) is True}
-    if entry.get('supports_sampling_params') is False:
-        flags.add('no_sampling')
+    flags |= {name for key, name in DENIALS.items() if entry.get(key) is False}
     base = model.rsplit('/', 1)[-1].removeprefix('ft:')
     if provider in ('openai', 'azure') and re.match(r'(o[1-9]\d*(?![a-z0-9])|gpt-[5-9])', base):
         flags |= {'max_completion_tokens', 'no_sampling'}

@@ -77,6 +77,9 @@ int http_call_readv(struct http_call *c, struct iovec *iov, int max);
  * told; and reading without suspending, where -EAGAIN means that more has to come for a piece. */
 void http_call_wait(struct http_call *c);
 int http_call_try_readv(struct http_call *c, struct iovec *iov, int max);
+/* Waits like http_call_wait(), but not beyond `at`: false when nothing came until then. The call's
+ * own time-outs go on counting over several such waits. */
+bool http_call_wait_until(struct http_call *c, int64_t at);
 /* The upstream is ahead: the last receive brought as much as there was room for. */
 bool http_call_brimful(const struct http_call *c);
 /* From now on at most 4 KiB at once instead of 16, as the reader has to hold them for long. */

@@ -48,11 +48,12 @@ struct http_call {
     bool retried;
     bool got_bytes; /* of the reply */
     bool head_done;
-    uint8_t interim;   /* 1xx heads so far */
-    bool brimful;      /* the last receive filled its block */
-    bool small_reads;  /* of body */
-    unsigned receives; /* of data, to give way now and then */
-    int error;         /* sticky, of reading */
+    uint8_t interim;    /* 1xx heads so far */
+    bool brimful;       /* the last receive filled its block */
+    bool small_reads;   /* of body */
+    unsigned receives;  /* of data, to give way now and then */
+    int64_t quiet_from; /* when http_call_wait_until() began to wait; 0: data came since */
+    int error;          /* sticky, of reading */
     struct http_input in;
     struct block head_store, fields, held;
     struct http_head head;

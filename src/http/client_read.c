@@ -31,6 +31,7 @@ static ssize_t receive_now(struct http_call *c)
         if (!c->got_bytes)
             c->info.first_byte_at = loop_now();
         c->got_bytes = true;
+        c->quiet_from = 0;
         c->brimful = c->in.end == c->in.block.cap;
     } else {
         input_drop_used(&c->in);
@@ -284,6 +285,22 @@ void http_call_wait(struct http_call *c)
 {
     if (c->error == 0 && c->head_done && !c->body.done && input_unread(&c->in) == 0)
         (void)refill(c, true); /* a failure stays in c->error, for the next read */
+}
+
+bool http_call_wait_until(struct http_call *c, int64_t at)
+{
+    if (c->error < 0 || !c->head_done || c->body.done || input_unread(&c->in) > 0)
+        return true;
+    if (!c->quiet_from)
+        c->quiet_from = loop_now();
+    int64_t last = MIN(c->quiet_from + c->t.between, c->total_at);
+    input_drop(&c->in);
+    int r = stream_wait_readable(&c->conn->stream, MIN(at, last));
+    if (r == -ETIMEDOUT && loop_now() < last && loop_now() < co_deadline())
+        return false;
+    if (r < 0)
+        c->error = r;
+    return true;
 }
 
 bool http_call_brimful(const struct http_call *c)

@@ -9,6 +9,7 @@ static const struct str names[DIALECTS] = {
     [DIALECT_BEDROCK] = STR_INIT("bedrock"),
     [DIALECT_REPLICATE] = STR_INIT("replicate"),
     [DIALECT_DEEPGRAM] = STR_INIT("deepgram"),
+    [DIALECT_OLLAMA] = STR_INIT("ollama"),
 };
 
 struct str dialect_name(enum dialect d)
@@ -79,9 +80,38 @@ static struct str gemini_type(int status)
     return status >= 500 ? STR("INTERNAL") : STR("INVALID_ARGUMENT");
 }
 
+/* The names of Bedrock's exceptions. */
+static struct str bedrock_type(int status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        return STR("AccessDeniedException");
+    case 402:
+        return STR("ServiceQuotaExceededException");
+    case 404:
+        return STR("ResourceNotFoundException");
+    case 408:
+    case 504:
+        return STR("ModelTimeoutException");
+    case 409:
+        return STR("ConflictException");
+    case 424:
+        return STR("ModelErrorException");
+    case 429:
+        return STR("ThrottlingException");
+    case 503:
+    case 529:
+        return STR("ServiceUnavailableException");
+    }
+    return status >= 500 ? STR("InternalServerException") : STR("ValidationException");
+}
+
 struct str dialect_error_type(enum dialect d, int status)
 {
     switch (d) {
+    case DIALECT_BEDROCK:
+        return bedrock_type(status);
     case DIALECT_ANTHROPIC:
         return anthropic_type(status);
     case DIALECT_GEMINI:
@@ -141,6 +171,16 @@ static void put_anthropic(const struct error *e, struct str request_id, struct b
     buf_addc(out, '}');
 }
 
+/* AWS' SDKs take the exception's name from x-amzn-errortype, or from here. */
+static void put_bedrock(const struct error *e, struct buf *out)
+{
+    buf_addstr(out, STR("{\"__type\":"));
+    buf_addjson(out, bedrock_type(e->status));
+    buf_addstr(out, STR(",\"message\":"));
+    put_message(e, out);
+    buf_addc(out, '}');
+}
+
 static void put_gemini(const struct error *e, struct str request_id, struct buf *out)
 {
     buf_printf(out, "{\"error\":{\"code\":%d,\"message\":", e->status);
@@ -168,6 +208,9 @@ void dialect_error_body(
         break;
     case DIALECT_GEMINI:
         put_gemini(e, request_id, out);
+        break;
+    case DIALECT_BEDROCK:
+        put_bedrock(e, out);
         break;
     default:
         buf_addstr(out, STR("{\"error\":{"));

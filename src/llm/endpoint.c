@@ -18,6 +18,8 @@
     }
 
 #define JSON_MODEL (EP_JSON | EP_MODEL_BODY)
+/* Claude as Vertex AI serves it: Anthropic's messages, with the model in the path. */
+#define VERTEX_CLAUDE "projects/{project}/locations/{location}/publishers/anthropic/models/{model}"
 
 static const struct endpoint table[] = {
     ROW(O, CHAT, M(POST), JSON_MODEL | EP_STREAM | EP_USAGE_OPT | EP_METERED, "chat/completions",
@@ -98,6 +100,10 @@ static const struct endpoint table[] = {
         "/v1/messages/batches/{id}/cancel", OTHER),
     ROW(A, MESSAGE_BATCHES, M(GET), EP_BY_ID, "messages/batches/{id}/results",
         "/v1/messages/batches/{id}/results", OTHER),
+    ROW(A, MESSAGES, M(POST), EP_JSON | EP_MODEL_PATH | EP_METERED, VERTEX_CLAUDE ":rawPredict",
+        "/v1/" VERTEX_CLAUDE ":rawPredict", ANTHROPIC),
+    ROW(A, MESSAGES, M(POST), EP_JSON | EP_MODEL_PATH | EP_STREAM | EP_METERED,
+        VERTEX_CLAUDE ":streamRawPredict", "/v1/" VERTEX_CLAUDE ":streamRawPredict", ANTHROPIC),
     ROW(A, COMPLETE, M(POST), JSON_MODEL | EP_STREAM | EP_METERED, "complete", "/v1/complete",
         ANTHROPIC),
     ROW(A, MODELS, M(GET), EP_LIST, "models", "/v1/models", OTHER),
@@ -181,6 +187,10 @@ static const struct str kind_names[ENDPOINT_KINDS] = {
     [KIND_GEMINI_EMBED] = STR_INIT("gemini_embed"),
     [KIND_GEMINI_UPLOAD] = STR_INIT("gemini_upload"),
     [KIND_GEMINI_OTHER] = STR_INIT("gemini_other"),
+    [KIND_CONVERSE] = STR_INIT("converse"),
+    [KIND_CONVERSE_STREAM] = STR_INIT("converse_stream"),
+    [KIND_INVOKE] = STR_INIT("invoke_model"),
+    [KIND_INVOKE_STREAM] = STR_INIT("invoke_model_stream"),
 };
 
 struct str endpoint_kind_name(enum endpoint_kind k)

@@ -24,9 +24,13 @@ struct keys_settings;
 struct ledger_call;
 struct model_facts;
 struct owned;
+struct plan;
+struct provider_face;
 struct route_settings;
+struct routing_log;
 struct subject;
 struct trace;
+struct translated;
 struct upload;
 struct upstream;
 struct upstream_key;
@@ -86,7 +90,8 @@ struct exchange {
     struct upload *upload;   /* multipart: what was read before the model was known */
     struct ws_front *ws;     /* a WebSocket that was accepted before its upstream is known */
     struct str model_asked;  /* as the client wrote it, decoded */
-    bool stream;             /* the client asked for a stream */
+    bool stream;             /* the client gets a stream, */
+    bool stream_asked;       /* as it asked for */
     bool usage_asked;        /* it asked for usage in the stream itself */
     bool usage_injected;     /* we asked on its behalf: taken out again */
 
@@ -114,8 +119,25 @@ struct exchange {
     struct str model;                        /* as the upstream knows it */
     struct str upload_target; /* path and query below the base path, of an upload session */
     const struct model_facts *facts;
+    /* How the attempt goes to that upstream (gateway/translated.h); what builds targets and signs
+     * reads these, and never what the client asked. */
+    const struct provider_face *face; /* NULL: not decided yet */
+    enum endpoint_kind up_kind; /* what the call is there: a chat call at Anthropic's is MESSAGES */
+    struct translated *translated; /* NULL until a target needs it; state of all its attempts */
+    struct str dropped_params;     /* what the target cannot express: "seed, logit_bias" */
     unsigned attempts;
     bool can_send_again; /* its whole body is here: another attempt is possible */
+    bool may_fail_over;  /* another attempt is left: a stream's head waits for its first token */
+    struct plan *plan;   /* who else may serve it (route/plan.h); NULL: one target, one try */
+    struct routing_log *routing; /* what routing did, for the log; NULL where nothing was decided */
+    int64_t deadline;            /* of all attempts together; 0 = the time-outs alone */
+    int64_t first_token_by;      /* the attempt that runs gives up then; 0 = its time-outs alone */
+    bool hedging;                /* the attempt that starts runs beside another one */
+    bool shadow;                 /* a copy whose reply nobody gets: accounted apart */
+    int64_t spent_nano;          /* by attempts that failed or lost: part of its cost */
+    uint64_t spent_tokens;
+    struct str provider_scope; /* the counter of the provider's daily budget that it counts in */
+    int64_t provider_scope_end;
 
     /* what came back */
     int upstream_status;
@@ -124,12 +146,16 @@ struct exchange {
     uint64_t characters; /* of the text to be spoken */
     int64_t cost_nano;   /* -1 = unknown */
     enum exchange_outcome outcome;
-    struct error error; /* status 0 = none */
-    bool accounted;     /* usage, counters and journal are done (gateway/account.c) */
-    bool ended_by_us;   /* its key was revoked while it ran (gateway/live.c) */
-    struct co *co;      /* that runs it */
-    struct list live;   /* in its thread's open calls */
-    char *body_copy;    /* keeps x->body when the request's memory was given back */
+    struct error error;      /* status 0 = none */
+    bool head_only;          /* of the reply no more went out than its head, and keep-alives */
+    struct str stream_error; /* of a translated stream: its error event, as its writer makes it */
+    struct str held_reply;   /* an error reply that was read already; until its call ends */
+    struct str error_fields; /* of the provider's error reply, passed on with ours: ratelimits */
+    bool accounted;          /* usage, counters and journal are done (gateway/account.c) */
+    bool ended_by_us;        /* its key was revoked while it ran (gateway/live.c) */
+    struct co *co;           /* that runs it */
+    struct list live;        /* in its thread's open calls */
+    char *body_copy;         /* keeps x->body when the request's memory was given back */
 
     /* when: monotonic instants, 0 = not reached */
     int64_t upstream_sent_at, upstream_first_at, reply_first_at, ended_at;

@@ -55,6 +55,8 @@ static inline bool meter_text_is_due(const struct meter *m)
 {
     return m->text.n >= m->text_due;
 }
+/* Adds text that was read elsewhere (a translated reply's), for local counting. */
+void meter_text_add(struct meter *m, struct str text);
 /* The first bytes of m->text were so many tokens. */
 void meter_text_counted(struct meter *m, size_t bytes, uint64_t tokens);
 

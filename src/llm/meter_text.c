@@ -27,6 +27,17 @@ static void keep(struct meter *m, struct str literal)
     m->output_bytes += n >= 0 ? (size_t)n : literal.n - 2;
 }
 
+void meter_text_add(struct meter *m, struct str text)
+{
+    size_t max = m->null_seen ? MIN(m->text_max, METER_TEXT_LARGE) : m->text_max;
+
+    if (m->usage.source != USAGE_UNKNOWN)
+        return;
+    if (m->text.n + text.n <= max)
+        buf_addstr(&m->text, text);
+    m->output_bytes += text.n;
+}
+
 /* The offset of the quote that ends the string whose first byte is at `at`; data.n without one. */
 static size_t string_end(struct str data, size_t at)
 {

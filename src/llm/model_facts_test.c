@@ -71,6 +71,16 @@ static void test_known_models(void)
     CHECK_EQ(f->rates[TIER_DEFAULT][0].cache_write_5m, 3750000);
     CHECK_EQ(f->rates[TIER_DEFAULT][0].cache_write_1h, 6000000);
     CHECK(f->flags & MODEL_REASONING);
+    CHECK(f->flags & MODEL_NATIVE_SCHEMA && !(f->flags & MODEL_ADAPTIVE_THINKING));
+
+    const uint32_t strict =
+        MODEL_ADAPTIVE_THINKING | MODEL_THINKING_ALWAYS | MODEL_NO_FORCED_TOOLS | MODEL_NO_SAMPLING;
+    f = model_facts_find(STR("anthropic"), STR("claude-opus-5-5"));
+    CHECK(f);
+    CHECK_EQ(f->flags & strict, strict);
+    CHECK(f->flags & MODEL_SYSTEM_ANYWHERE && !(f->flags & MODEL_PREFILL));
+    f = model_facts_find(STR("anthropic"), STR("claude-opus-4-6"));
+    CHECK(f && f->flags & MODEL_ADAPTIVE_THINKING && f->flags & MODEL_BUDGET_THINKING);
 
     f = model_facts_find(STR("gemini"), STR("gemini-2.5-pro"));
     CHECK(f);

@@ -48,6 +48,7 @@ static const struct {
 static const struct {
     struct str name;
     uint32_t flag;
+    bool denies; /* the flag is set where the field is false */
 } flag_fields[] = {
     {STR_INIT("supports_vision"), MODEL_VISION},
     {STR_INIT("supports_function_calling"), MODEL_TOOLS},
@@ -61,6 +62,21 @@ static const struct {
     {STR_INIT("supports_web_search"), MODEL_WEB_SEARCH},
     {STR_INIT("supports_assistant_prefill"), MODEL_PREFILL},
     {STR_INIT("supports_adaptive_thinking"), MODEL_ADAPTIVE_THINKING},
+    {STR_INIT("thinking_always_on"), MODEL_THINKING_ALWAYS},
+    {STR_INIT("supports_legacy_thinking"), MODEL_BUDGET_THINKING},
+    {STR_INIT("supports_mid_conversation_system"), MODEL_SYSTEM_ANYWHERE},
+    {STR_INIT("supports_output_config"), MODEL_OUTPUT_EFFORT},
+    {STR_INIT("supports_native_structured_output"), MODEL_NATIVE_SCHEMA},
+    {STR_INIT("supports_xhigh_reasoning_effort"), MODEL_EFFORT_XHIGH},
+    {STR_INIT("supports_max_reasoning_effort"), MODEL_EFFORT_MAX},
+    {STR_INIT("supports_video_input"), MODEL_VIDEO_IN},
+    {STR_INIT("supports_sampling_params"), MODEL_NO_SAMPLING, true},
+    {STR_INIT("supports_forced_tool_use"), MODEL_NO_FORCED_TOOLS, true},
+    {STR_INIT("supports_none_reasoning_effort"), MODEL_NO_EFFORT_NONE, true},
+    {STR_INIT("supports_minimal_reasoning_effort"), MODEL_NO_EFFORT_MINIMAL, true},
+    {STR_INIT("supports_system_messages"), MODEL_NO_SYSTEM, true},
+    {STR_INIT("bedrock_converse_supports_strict_tools"), MODEL_NO_STRICT_TOOLS, true},
+    {STR_INIT("supports_bedrock_converse_tool_result_images"), MODEL_NO_TOOL_IMAGES, true},
 };
 
 static const struct {
@@ -276,8 +292,8 @@ static int read_flags(struct overlay_reader *rd, struct model_facts *f, yyjson_v
             continue;
         if (!yyjson_is_bool(v))
             return overlay_fail(rd, name, "is not true or false");
-        f->flags =
-            yyjson_get_bool(v) ? f->flags | flag_fields[i].flag : f->flags & ~flag_fields[i].flag;
+        bool set = yyjson_get_bool(v) != flag_fields[i].denies;
+        f->flags = set ? f->flags | flag_fields[i].flag : f->flags & ~flag_fields[i].flag;
     }
     return 0;
 }

@@ -51,6 +51,20 @@ enum model_flag {
     MODEL_ADAPTIVE_THINKING = 1 << 11,
     MODEL_NO_SAMPLING = 1 << 12,           /* rejects temperature and top_p */
     MODEL_MAX_COMPLETION_TOKENS = 1 << 13, /* rejects max_tokens */
+    MODEL_THINKING_ALWAYS = 1 << 14,       /* rejects thinking that is turned off */
+    MODEL_BUDGET_THINKING = 1 << 15,       /* adaptive, but takes a budget, too */
+    MODEL_SYSTEM_ANYWHERE = 1 << 16,       /* Claude: system messages between the turns */
+    MODEL_OUTPUT_EFFORT = 1 << 17,         /* Claude: output_config.effort */
+    MODEL_NATIVE_SCHEMA = 1 << 18,         /* Claude: output_config.format */
+    MODEL_EFFORT_XHIGH = 1 << 19,
+    MODEL_EFFORT_MAX = 1 << 20,
+    MODEL_VIDEO_IN = 1 << 21,
+    MODEL_NO_FORCED_TOOLS = 1 << 22,   /* the model must be free to call none */
+    MODEL_NO_EFFORT_NONE = 1 << 23,    /* known to reject this effort */
+    MODEL_NO_EFFORT_MINIMAL = 1 << 24, /* known to reject this effort */
+    MODEL_NO_SYSTEM = 1 << 25,         /* rejects system messages */
+    MODEL_NO_STRICT_TOOLS = 1 << 26,   /* Bedrock Converse */
+    MODEL_NO_TOOL_IMAGES = 1 << 27,    /* Bedrock Converse: no pictures in a tool's result */
 };
 
 /* Pico-dollars a token. */

@@ -63,6 +63,21 @@ static void test_prices_replace_all_built_in_ones(void)
           model_facts_find(STR("openai"), STR("gpt-4o-mini")));
 }
 
+/* Some abilities are noted where the list denies them. */
+static void test_denied_abilities(void)
+{
+    const struct model_facts *known = model_facts_find(STR("anthropic"), STR("claude-opus-5-5"));
+    CHECK(known && known->flags & MODEL_NO_FORCED_TOOLS && !(known->flags & MODEL_NO_SYSTEM));
+    OVERLAY *o = parse("{\"claude-opus-5-5\":{\"litellm_provider\":\"anthropic\","
+                       "\"supports_forced_tool_use\":true,\"supports_system_messages\":false,"
+                       "\"thinking_always_on\":false}}");
+    CHECK(o);
+    const struct model_facts *f = prices_find(o, STR("anthropic"), STR("claude-opus-5-5"));
+    CHECK(f);
+    CHECK_EQ(f->flags, (known->flags & ~(uint32_t)(MODEL_NO_FORCED_TOOLS | MODEL_THINKING_ALWAYS)) |
+                           MODEL_NO_SYSTEM);
+}
+
 static void test_limits_alone_keep_prices(void)
 {
     const struct model_facts *known = model_facts_find(STR("openai"), STR("gpt-4o"));
@@ -258,6 +273,7 @@ int main(void)
 {
     TAP_RUN(test_new_model);
     TAP_RUN(test_prices_replace_all_built_in_ones);
+    TAP_RUN(test_denied_abilities);
     TAP_RUN(test_limits_alone_keep_prices);
     TAP_RUN(test_forms_in_both_tables);
     TAP_RUN(test_tiers_and_thresholds);

@@ -3,7 +3,7 @@
  * one table, calls them, and takes their times.
  *
  * on_request runs before the upstream is called, in table order: 0 goes on; a negative errno ends
- *            the call, with x->error filled (exchange_fail).
+ *            the call, with x->error filled (exchange_fail); 1: the stage has answered it.
  * on_end     runs once for every exchange whose first stage ran, in table order, whatever happened;
  *            the client may be gone; it must not fail and should not suspend.
  * Either may be NULL. (Stages that look at the reply's bytes get an on_chunk in the step that

@@ -17,30 +17,30 @@ static bool by_deployment(enum endpoint_kind k)
     return (kinds & KIND_BIT(k)) != 0;
 }
 
-int azure_target(
-    const struct upstream *u, const struct provider_face *face, struct exchange *x, struct buf *out)
+int azure_target(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    const struct provider_asked *a, struct buf *out)
 {
     struct str version = u->options[0];
-    bool own_version = http_query_get(x->rq->head.query, STR("api-version")).n > 0;
-    bool v1 = !own_version && (!version.n || str_eq(x->match.version, STR("v1")));
+    bool own_version = http_query_get(a->query, STR("api-version")).n > 0;
+    bool v1 = !own_version && (!version.n || str_eq(a->match.version, STR("v1")));
 
     buf_addstr(out, u->base_path);
     if (!str_ends(u->base_path, STR("/openai")))
         buf_addstr(out, face->prefix);
-    if (v1 && (!version.n || str_eq(x->match.door, STR("azure")))) {
+    if (v1 && (!version.n || str_eq(a->match.door, STR("azure")))) {
         buf_addstr(out, STR("/v1/"));
-        target_rest(x, out);
-        target_query(x, out);
+        target_rest(a, out);
+        target_query(a, out);
         return 0;
     }
-    if (by_deployment(x->match.endpoint->kind) && x->model.n) {
+    if (by_deployment(a->match.endpoint->kind) && a->model.n) {
         buf_addstr(out, STR("/deployments/"));
-        put_encoded(out, x->model, "");
+        put_encoded(out, a->model, "");
     }
     buf_addc(out, '/');
-    target_rest(x, out);
+    target_rest(a, out);
     size_t before = out->n;
-    target_query(x, out);
+    target_query(a, out);
     if (!own_version) {
         buf_addstr(out, out->n == before ? STR("?api-version=") : STR("&api-version="));
         put_encoded(out, version, "");

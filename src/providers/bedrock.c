@@ -1,10 +1,11 @@
 /* See bedrock.h. Nothing here suspends or keeps anything. */
 #include "providers/bedrock.h"
 
+#include "base/clock.h"
 #include "base/macros.h"
-#include "crypto/encode.h"
+#include "crypto/digest.h"
+#include "providers/quirks_int.h"
 #include "providers/sigv4.h"
-#include "json/scan.h"
 
 #include <errno.h>
 
@@ -38,73 +39,129 @@ int bedrock_host(struct buf *out, struct str region)
     return buf_addstr(out, china ? STR(".amazonaws.com.cn") : STR(".amazonaws.com"));
 }
 
-static const struct {
-    struct str name;
-    int status;
-} exceptions[] = {
-    {STR_INIT("accessDeniedException"), 403},
-    {STR_INIT("conflictException"), 409},
-    {STR_INIT("expiredTokenException"), 403},
-    {STR_INIT("incompleteSignatureException"), 403},
-    {STR_INIT("internalServerException"), 500},
-    {STR_INIT("invalidSignatureException"), 403},
-    {STR_INIT("modelErrorException"), 424},
-    {STR_INIT("modelNotReadyException"), 429},
-    {STR_INIT("modelStreamErrorException"), 424},
-    {STR_INIT("modelTimeoutException"), 408},
-    {STR_INIT("resourceNotFoundException"), 404},
-    {STR_INIT("serviceQuotaExceededException"), 429},
-    {STR_INIT("serviceUnavailableException"), 503},
-    {STR_INIT("throttlingException"), 429},
-    {STR_INIT("unrecognizedClientException"), 403},
-    {STR_INIT("validationException"), 400},
-};
+/* ---- the provider ---- */
 
-int bedrock_status(struct str exception)
-{
-    ptrdiff_t hash = str_chr(exception, '#');
-    if (hash >= 0)
-        exception = str_from(exception, (size_t)hash + 1);
-    exception = str_trim(str_split(&exception, ':'));
-    for (size_t i = 0; i < ARRAY_LEN(exceptions); i++)
-        if (str_ieq(exceptions[i].name, exception))
-            return exceptions[i].status;
-    return 500;
-}
+enum bedrock_option { OPTION_SECRET, OPTION_REGION, OPTION_TOKEN, OPTION_DEFAULT_REGION };
 
-struct bedrock_event bedrock_event(const struct eventstream_message *m)
+const struct str bedrock_options[] = {[OPTION_SECRET] = STR_INIT("AWS_SECRET_ACCESS_KEY"),
+    [OPTION_REGION] = STR_INIT("AWS_REGION"),
+    [OPTION_TOKEN] = STR_INIT("AWS_SESSION_TOKEN"),
+    [OPTION_DEFAULT_REGION] = STR_INIT("AWS_DEFAULT_REGION"),
+    STR_INIT("")};
+
+/* As configured; else as the host says that is called; else where Bedrock was first. */
+static struct str region_of(const struct upstream *u)
 {
-    struct str kind = eventstream_string(m, STR(":message-type"));
-    struct bedrock_event e = {.kind = BEDROCK_UNKNOWN, .payload = m->payload};
-    if (str_eq(kind, STR("event"))) {
-        e.kind = BEDROCK_EVENT;
-        e.type = eventstream_string(m, STR(":event-type"));
-    } else if (str_eq(kind, STR("exception")) || str_eq(kind, STR("error"))) {
-        bool exception = str_eq(kind, STR("exception"));
-        e.kind = BEDROCK_EXCEPTION;
-        e.type = eventstream_string(m, exception ? STR(":exception-type") : STR(":error-code"));
-        e.status = bedrock_status(e.type);
+    struct str host = u->origin.target.host;
+
+    if (u->options[OPTION_REGION].n)
+        return u->options[OPTION_REGION];
+    if (u->options[OPTION_DEFAULT_REGION].n)
+        return u->options[OPTION_DEFAULT_REGION];
+    if (str_istarts(host, STR("bedrock-runtime")) && str_find(host, STR(".amazonaws.com")) > 0) {
+        str_split(&host, '.');
+        return str_split(&host, '.');
     }
-    return e;
+    return STR("us-east-1");
 }
 
-int bedrock_chunk(struct str payload, struct buf *out)
+int bedrock_base(const struct upstream *u, struct buf *out)
 {
-    const struct json_want want = {STR("bytes")};
-    struct json_span span;
-    struct json_error err;
-    enum json_type top;
-    if (json_scan(payload, &want, &span, 1, &top, &err) < 0 || top != JSON_OBJECT ||
-        span.type != JSON_STRING || span.escaped || span.duplicate)
-        return -EBADMSG;
-    struct str text = json_span_text(payload, &span);
-    text = str_at(text.p + 1, text.n - 2);
-    int r = buf_reserve(out, BASE64_MAX_BYTES(text.n));
-    if (r < 0)
-        return r;
-    ssize_t n = base64_decode(text, out->p + out->n);
-    if (n < 0)
-        return -EBADMSG;
-    out->n += (size_t)n;
+    buf_addstr(out, STR("https://"));
+    return bedrock_host(out, region_of(u));
+}
+
+/* Rerank models are invoked with their own bodies. */
+static enum bedrock_operation operation_of(const struct provider_asked *a)
+{
+    switch (a->match.endpoint->kind) {
+    case KIND_CONVERSE_STREAM:
+        return BEDROCK_CONVERSE_STREAM;
+    case KIND_INVOKE:
+    case KIND_RERANK:
+        return BEDROCK_INVOKE;
+    case KIND_INVOKE_STREAM:
+        return BEDROCK_INVOKE_STREAM;
+    default:
+        return BEDROCK_CONVERSE;
+    }
+}
+
+int bedrock_call_target(const struct upstream *u, const struct provider_face *face,
+    struct exchange *x, const struct provider_asked *a, struct buf *out)
+{
+    (void)face;
+    if (bedrock_target(out, u->base_path, a->model, operation_of(a)) == -EINVAL)
+        return exchange_fail(
+            x, 400, STR("invalid_path"), STR("The name of the model cannot stand in a path."));
     return 0;
+}
+
+/* An id is capitals and digits; API keys of Bedrock have other characters, too. */
+static bool is_access_key_id(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!((s.p[i] >= 'A' && s.p[i] <= 'Z') || (s.p[i] >= '0' && s.p[i] <= '9')))
+            return false;
+    return s.n >= 16 && s.n <= 128;
+}
+
+static int hash_body(const struct iovec *body, unsigned n, uint8_t out[static SHA256_BYTES])
+{
+    _cleanup_(sha256_free) struct sha256 d = {0};
+    int r = sha256_begin(&d);
+
+    for (unsigned i = 0; r == 0 && i < n; i++)
+        sha256_add(&d, str_at(body[i].iov_base, body[i].iov_len));
+    if (r == 0)
+        sha256_peek(&d, out);
+    return r;
+}
+
+static int sign_v4(const struct upstream *u, struct exchange *x, const struct sigv4_credentials *c,
+    struct sigv4_request *r, struct str target, struct buf *fields)
+{
+    r->query = target;
+    r->path = str_split(&r->query, '?');
+    r->host = u->origin.host_header;
+    r->region = region_of(u);
+    r->service = BEDROCK_SERVICE;
+    r->wall_ns = clock_wall();
+    if (sigv4_sign(c, r, fields) < 0 && !fields->err)
+        return exchange_fail(x, 502, STR("provider_auth_failed"),
+            STR("The call cannot be signed with the provider's credential."));
+    return 0;
+}
+
+/* A credential is an API key of Bedrock's, sent as a bearer token; or an access key id, whose
+ * secret is an option; or id:secret or id:secret:session token in one. */
+int bedrock_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    struct str method, struct str target, const struct iovec *body, unsigned body_n,
+    struct buf *fields)
+{
+    _cleanup_(secret_free) struct secret secret = {0};
+    struct str rest = credential_of(x), whole = rest, id = str_split(&rest, ':');
+    struct sigv4_credentials c = {.access_key_id = id, .secret_key = &secret};
+    uint8_t digest[SHA256_BYTES];
+    struct sigv4_request r = {.method = method, .body_sha256 = digest};
+
+    (void)face;
+    if (!whole.n)
+        return 0;
+    if (!is_access_key_id(id))
+        return put_key(fields, STR("authorization"), STR("Bearer "), whole) == -EINVAL
+                   ? exchange_fail(x, 502, STR("provider_auth_failed"),
+                         STR("The provider's credential holds bytes that cannot stand in a header "
+                             "field."))
+                   : 0;
+    struct str own = rest.p ? str_split(&rest, ':') : u->options[OPTION_SECRET];
+    c.session_token = rest.p                                 ? rest
+                      : own.p == u->options[OPTION_SECRET].p ? u->options[OPTION_TOKEN]
+                                                             : STR_NONE;
+    if (!own.n)
+        return exchange_fail(x, 503, STR("provider_not_configured"),
+            STR("Bedrock needs the access key's secret: set AWS_SECRET_ACCESS_KEY."));
+    if (secret_set(&secret, own) < 0 || hash_body(body, body_n, digest) < 0)
+        return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
+    return sign_v4(u, x, &c, &r, target, fields);
 }

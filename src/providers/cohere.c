@@ -1,13 +1,21 @@
-/* Cohere: rerank is its own API; chat and embeddings in OpenAI's dialect are its compatibility API.
+/*
+ * Cohere: chat and rerank are its own API (/v2); embeddings, and chat in OpenAI's dialect, are its
+ * compatibility API.
  */
 #include "providers/quirks_int.h"
 
-int cohere_target(
-    const struct upstream *u, const struct provider_face *face, struct exchange *x, struct buf *out)
+int cohere_target(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    const struct provider_asked *a, struct buf *out)
 {
-    bool rerank = x->match.endpoint->kind == KIND_RERANK;
+    enum endpoint_kind kind = a->match.endpoint->kind;
+    (void)x;
 
-    target_path(u, rerank ? STR("/v2") : face->prefix, x, out);
-    target_query(x, out);
+    if (face->dialect == DIALECT_COHERE && kind == KIND_CHAT) {
+        buf_addstr(out, u->base_path);
+        buf_addstr(out, STR("/v2/chat"));
+        return 0;
+    }
+    target_path(u, kind == KIND_RERANK ? STR("/v2") : face->prefix, a, out);
+    target_query(a, out);
     return 0;
 }

@@ -7,43 +7,43 @@
 #include "json/scan.h"
 
 /* Chunks of a resumable upload go where the reply to its start said; else it is a start. */
-static void upload_target(const struct upstream *u, struct exchange *x, struct buf *out)
+static void upload_target(const struct upstream *u, const struct provider_asked *a, struct buf *out)
 {
     buf_addstr(out, u->base_path);
-    if (x->upload_target.n) {
-        buf_addstr(out, x->upload_target);
+    if (a->upload_target.n) {
+        buf_addstr(out, a->upload_target);
         return;
     }
     buf_addc(out, '/');
-    if (str_eq(x->match.rest, STR("upload/files"))) { /* the version stood before it */
+    if (str_eq(a->match.rest, STR("upload/files"))) { /* the version stood before it */
         buf_addstr(out, STR("upload/"));
-        buf_addstr(out, x->match.version.n ? x->match.version : STR("v1beta"));
+        buf_addstr(out, a->match.version.n ? a->match.version : STR("v1beta"));
         buf_addstr(out, STR("/files"));
     } else {
-        target_rest(x, out);
+        target_rest(a, out);
     }
-    target_query(x, out);
+    target_query(a, out);
 }
 
-int gemini_target(
-    const struct upstream *u, const struct provider_face *face, struct exchange *x, struct buf *out)
+int gemini_target(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    const struct provider_asked *a, struct buf *out)
 {
     if (face->dialect != DIALECT_GEMINI) {
-        target_path(u, face->prefix, x, out);
-        target_query(x, out);
+        target_path(u, face->prefix, a, out);
+        target_query(a, out);
         return 0;
     }
-    if (x->match.endpoint->kind == KIND_GEMINI_UPLOAD) {
-        upload_target(u, x, out);
+    if (a->match.endpoint->kind == KIND_GEMINI_UPLOAD) {
+        upload_target(u, a, out);
         return 0;
     }
     buf_addstr(out, u->base_path);
     buf_addstr(out, face->prefix);
     buf_addc(out, '/');
-    buf_addstr(out, x->match.version.n ? x->match.version : STR("v1beta"));
+    buf_addstr(out, a->match.version.n ? a->match.version : STR("v1beta"));
     buf_addc(out, '/');
-    target_rest(x, out);
-    target_query(x, out);
+    target_rest(a, out);
+    target_query(a, out);
     return 0;
 }
 

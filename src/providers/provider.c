@@ -39,23 +39,22 @@ void put_encoded(struct buf *out, struct str s, const char *keep)
     }
 }
 
-void target_rest(struct exchange *x, struct buf *out)
+void target_rest(const struct provider_asked *a, struct buf *out)
 {
-    struct str rest = x->match.rest, model = x->match.model;
+    struct str rest = a->match.rest, model = a->match.model;
 
-    if (!(x->match.endpoint->flags & EP_MODEL_PATH) || !model.n || !x->model.n ||
-        str_eq(x->model, x->model_asked)) {
+    if (!(a->match.endpoint->flags & EP_MODEL_PATH) || !model.n || !a->model.n || !a->renamed) {
         buf_addstr(out, rest);
         return;
     }
     buf_addstr(out, str_at(rest.p, (size_t)(model.p - rest.p)));
-    put_encoded(out, x->model, "/:@");
+    put_encoded(out, a->model, "/:@");
     buf_addstr(out, str_at(model.p + model.n, (size_t)(rest.p + rest.n - model.p - model.n)));
 }
 
-void target_query(struct exchange *x, struct buf *out)
+void target_query(const struct provider_asked *a, struct buf *out)
 {
-    struct str query = x->rq->head.query;
+    struct str query = a->query;
     char sep = '?';
 
     while (query.p && query.n) {
@@ -68,12 +67,13 @@ void target_query(struct exchange *x, struct buf *out)
     }
 }
 
-void target_path(const struct upstream *u, struct str prefix, struct exchange *x, struct buf *out)
+void target_path(
+    const struct upstream *u, struct str prefix, const struct provider_asked *a, struct buf *out)
 {
     buf_addstr(out, u->base_path);
     buf_addstr(out, prefix);
     buf_addc(out, '/');
-    target_rest(x, out);
+    target_rest(a, out);
 }
 
 /* The end of a path segment at s, where servers that decode before they look would see one too. */
@@ -122,16 +122,16 @@ static bool climbs(struct str target)
     return false;
 }
 
-int provider_target(
-    const struct upstream *u, const struct provider_face *face, struct exchange *x, struct buf *out)
+static int make_target(const struct upstream *u, const struct provider_face *face,
+    struct exchange *x, const struct provider_asked *a, struct buf *out)
 {
     if (u->provider->target) {
-        int r = u->provider->target(u, face, x, out);
+        int r = u->provider->target(u, face, x, a, out);
         if (r < 0)
             return r;
     } else {
-        target_path(u, face->prefix, x, out);
-        target_query(x, out);
+        target_path(u, face->prefix, a, out);
+        target_query(a, out);
     }
     if (out->err)
         return exchange_fail(x, 414, STR("uri_too_long"), STR("The request target is too long."));
@@ -141,10 +141,85 @@ int provider_target(
     return 0;
 }
 
+/* Anthropic's messages at Vertex AI's path. */
+static bool is_raw_predict(const struct endpoint *e)
+{
+    return e->kind == KIND_MESSAGES && e->flags & EP_MODEL_PATH;
+}
+
+/* Whether the call goes to another endpoint than the one that the client used. */
+static bool is_translated(const struct exchange *x, const struct provider_face *face)
+{
+    const struct endpoint *e = x->match.endpoint;
+
+    return x->face == face && face &&
+           (face->dialect != x->dialect || x->up_kind != e->kind || is_raw_predict(e));
+}
+
+int provider_target(
+    const struct upstream *u, const struct provider_face *face, struct exchange *x, struct buf *out)
+{
+    if (is_translated(x, face))
+        return provider_target_of(u, face, x->up_kind, x->stream, x, out);
+    const struct provider_asked a = {
+        .match = x->match,
+        .model = x->model,
+        .renamed = !str_eq(x->model, x->model_asked),
+        .stream = x->stream,
+        .query = x->rq->head.query,
+        .upload_target = x->upload_target,
+    };
+    return make_target(u, face, x, &a, out);
+}
+
+/* Google's stream is an endpoint of its own, and server-sent events only where they are asked for.
+ */
+static enum endpoint_kind kind_of_stream(enum endpoint_kind k, bool stream)
+{
+    if (k == KIND_GENERATE || k == KIND_STREAM_GENERATE)
+        return stream ? KIND_STREAM_GENERATE : KIND_GENERATE;
+    return k;
+}
+
+/* The first row of this kind that creates something; of the dialect, if that has one. */
+static const struct endpoint *endpoint_of(enum dialect d, enum endpoint_kind k)
+{
+    const struct endpoint *any = NULL;
+    unsigned n;
+    const struct endpoint *e = endpoint_table(&n);
+
+    for (unsigned i = 0; i < n; i++) {
+        if (e[i].kind != k || !(e[i].methods & (1u << HTTP_POST)) || is_raw_predict(&e[i]))
+            continue;
+        if (e[i].dialect == d)
+            return &e[i];
+        if (!any)
+            any = &e[i];
+    }
+    return any;
+}
+
+int provider_target_of(const struct upstream *u, const struct provider_face *face,
+    enum endpoint_kind kind, bool stream, struct exchange *x, struct buf *out)
+{
+    const struct endpoint no_row = {.dialect = face->dialect, .kind = kind};
+    const struct endpoint *e = endpoint_of(face->dialect, kind_of_stream(kind, stream));
+    struct provider_asked a = {.model = x->model, .renamed = true, .stream = stream};
+
+    if (!e) /* no client can ask so here */
+        e = &no_row;
+    a.match = (struct endpoint_match){.endpoint = e, .rest = e->pattern};
+    ptrdiff_t at = str_find(e->pattern, STR("{model}"));
+    if (at >= 0)
+        a.match.model = str_to(str_from(e->pattern, (size_t)at), 7);
+    if (e->kind == KIND_STREAM_GENERATE)
+        a.query = STR("alt=sse");
+    return make_target(u, face, x, &a, out);
+}
+
 /* --- credentials --- */
 
-/* "name: prefix key\r\n" without going through a printing function. */
-static int put_key(struct buf *out, struct str name, struct str scheme, struct str key)
+int put_key(struct buf *out, struct str name, struct str scheme, struct str key)
 {
     for (size_t i = 0; i < key.n; i++)
         if ((unsigned char)key.p[i] < ' ' || key.p[i] == 127)
@@ -177,20 +252,21 @@ int provider_auth_field(enum provider_auth auth, struct str key, struct buf *out
     return -EOPNOTSUPP;
 }
 
-static struct str credential(const struct exchange *x)
+struct str credential_of(const struct exchange *x)
 {
     if (x->caller_credential.n)
         return x->caller_credential;
     return x->upstream_key ? secret_reveal(&x->upstream_key->key) : STR_NONE;
 }
 
-int provider_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
-    struct str method, struct str target, struct buf *out)
+int provider_sign_body(const struct upstream *u, const struct provider_face *face,
+    struct exchange *x, struct str method, struct str target, const struct iovec *body,
+    unsigned body_n, struct buf *out)
 {
-    struct str key = credential(x);
+    struct str key = credential_of(x);
 
     if (u->provider->sign)
-        return u->provider->sign(u, face, x, method, target, out);
+        return u->provider->sign(u, face, x, method, target, body, body_n, out);
     switch (key.n ? provider_auth_field(face->auth, key, out) : 0) {
     case -EINVAL:
         return exchange_fail(x, 502, STR("provider_auth_failed"),
@@ -201,6 +277,12 @@ int provider_sign(const struct upstream *u, const struct provider_face *face, st
     default:
         return 0; /* a full buffer says so itself */
     }
+}
+
+int provider_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    struct str method, struct str target, struct buf *out)
+{
+    return provider_sign_body(u, face, x, method, target, NULL, 0, out);
 }
 
 /* --- base URLs --- */

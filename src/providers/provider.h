@@ -15,6 +15,8 @@
 #include "http/client.h"
 #include "llm/exchange.h"
 
+#include <sys/uio.h>
+
 enum provider_auth {
     AUTH_NONE,
     AUTH_BEARER,    /* Authorization: Bearer */
@@ -34,30 +36,49 @@ struct provider_face {
 };
 
 #define KIND_BIT(k)        ((uint64_t)1 << (k))
-#define PROVIDER_FACES_MAX 3
+#define PROVIDER_FACES_MAX 4
 
 struct upstream;
 
+/* What a target is made of: the path that the client used where a call passes as it came, or the
+ * endpoint of the face that a translated call goes to. */
+struct provider_asked {
+    struct endpoint_match match;
+    struct str model; /* as the upstream knows it */
+    bool renamed;     /* the path's model is another one */
+    bool stream;
+    struct str query;         /* the client's, without '?' */
+    struct str upload_target; /* exchange.upload_target */
+};
+
 struct provider {
-    struct str id;       /* "openai" */
-    struct str title;    /* "OpenAI" */
-    struct str key_env;  /* "OPENAI_API_KEY"; empty: none is needed */
-    struct str base_env; /* "OPENAI_API_BASE" */
-    struct str base;     /* default base URL without version; empty: must be configured */
+    struct str id;        /* "openai" */
+    struct str title;     /* "OpenAI" */
+    struct str key_env;   /* "OPENAI_API_KEY"; empty: none is needed */
+    struct str token_env; /* another variable that may hold the credential, and wins; or empty */
+    struct str base_env;  /* "OPENAI_API_BASE" */
+    struct str base;      /* default base URL without version; empty: must be configured */
     struct provider_face faces[PROVIDER_FACES_MAX];
     const struct str
         *extra_env; /* further variables, ended by an empty one: AZURE_API_VERSION, ... */
+    /* Appends the default base URL where it depends on the options (a region); then base is only
+     * an example of it. -EINVAL when an option makes none. NULL: base. */
+    int (*base_of)(const struct upstream *u, struct buf *out);
     /* Builds the request target where it is not base + prefix + "/" + rest + query. Appends to out.
      * 0 or an error through exchange_fail(). */
     int (*target)(const struct upstream *u, const struct provider_face *face, struct exchange *x,
-        struct buf *out);
-    /* Adds credential fields where they are more than one header (signatures, tokens). May suspend.
-     */
+        const struct provider_asked *a, struct buf *out);
+    /* Adds credential fields where they are more than one header (signatures, tokens), and others
+     * that each call needs. May suspend. body: what is sent, whole. */
     int (*sign)(const struct upstream *u, const struct provider_face *face, struct exchange *x,
-        struct str method, struct str target, struct buf *fields);
+        struct str method, struct str target, const struct iovec *body, unsigned body_n,
+        struct buf *fields);
     /* True when a reply that is no 401 says, too, that the provider knows no such credential. body
      * is JSON. NULL: 401 says it all. */
     bool (*refused_key)(int status, struct str body);
+    /* Whether a face serves this model, where the provider has a face for some of them alone. NULL:
+     * all do. */
+    bool (*face_fits)(const struct provider_face *face, struct str model);
     /* Fields that the face always needs, unless the client sent them: "anthropic-version: …\r\n".
      */
     struct str default_field_name, default_field_value;
@@ -129,10 +150,21 @@ const struct provider_face *provider_face(
 /* Any face of the provider, for the message that names the endpoint to use. */
 const struct provider_face *provider_first_face(const struct provider *p);
 
-/* The target (path and query) for x at u, appended to out; 0 or x->error. */
+/* The target (path and query) for x at u, appended to out; 0 or x->error. Where the call goes to
+ * another kind of endpoint than the client's (x->face, x->up_kind), as provider_target_of(). */
 int provider_target(const struct upstream *u, const struct provider_face *face, struct exchange *x,
     struct buf *out);
-/* Credential fields appended to out, of x->upstream_key or the caller's own; 0 or x->error. */
+/* The target of a translated call: where the face has kind (KIND_CHAT, KIND_MESSAGES,
+ * KIND_GENERATE, KIND_EMBEDDINGS, ...) for x->model, whatever path and query the client used. Of
+ * kinds that have a second endpoint for streams, stream picks it. */
+int provider_target_of(const struct upstream *u, const struct provider_face *face,
+    enum endpoint_kind kind, bool stream, struct exchange *x, struct buf *out);
+/* Credential fields appended to out, of x->upstream_key or the caller's own; 0 or x->error.
+ * body is what will be sent, whole: signatures of some providers cover it. */
+int provider_sign_body(const struct upstream *u, const struct provider_face *face,
+    struct exchange *x, struct str method, struct str target, const struct iovec *body,
+    unsigned body_n, struct buf *out);
+/* The same with x->upstream_body, or without a body. */
 int provider_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
     struct str method, struct str target, struct buf *out);
 

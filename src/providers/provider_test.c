@@ -160,6 +160,131 @@ static void test_targets(void)
     }
 }
 
+/* Where a translated call goes, whatever the client's path and query were. */
+static void test_translated_targets(void)
+{
+    static const struct {
+        const char *provider, *base;
+        enum dialect dialect;
+        enum endpoint_kind kind;
+        bool stream;
+        const char *model, *want;
+    } rows[] = {
+        {"openai", NULL, DIALECT_OPENAI, KIND_CHAT, true, "gpt-4o", "/v1/chat/completions"},
+        {"openai", NULL, DIALECT_OPENAI, KIND_RESPONSES, false, "m", "/v1/responses"},
+        {"openai", NULL, DIALECT_OPENAI, KIND_EMBEDDINGS, false, "m", "/v1/embeddings"},
+        {"anthropic", NULL, DIALECT_ANTHROPIC, KIND_MESSAGES, true, "c", "/v1/messages"},
+        {"anthropic", NULL, DIALECT_ANTHROPIC, KIND_COUNT_TOKENS, false, "c",
+            "/v1/messages/count_tokens"},
+        {"gemini", NULL, DIALECT_GEMINI, KIND_GENERATE, false, "gemini-2.5-pro",
+            "/v1beta/models/gemini-2.5-pro:generateContent"},
+        {"gemini", NULL, DIALECT_GEMINI, KIND_STREAM_GENERATE, true, "g",
+            "/v1beta/models/g:streamGenerateContent?alt=sse"},
+        {"gemini", NULL, DIALECT_GEMINI, KIND_GENERATE, true, "g",
+            "/v1beta/models/g:streamGenerateContent?alt=sse"},
+        {"gemini", NULL, DIALECT_GEMINI, KIND_GEMINI_COUNT, false, "g",
+            "/v1beta/models/g:countTokens"},
+        {"vertex", NULL, DIALECT_GEMINI, KIND_GENERATE, false, "gemini-2.5-pro",
+            "/v1/projects/p/locations/global/publishers/google/models/gemini-2.5-pro:"
+            "generateContent"},
+        {"vertex", NULL, DIALECT_ANTHROPIC, KIND_MESSAGES, false, "claude-opus-4-5@20251101",
+            "/v1/projects/p/locations/global/publishers/anthropic/models/"
+            "claude-opus-4-5@20251101:rawPredict"},
+        {"vertex", NULL, DIALECT_ANTHROPIC, KIND_MESSAGES, true, "claude-x",
+            "/v1/projects/p/locations/global/publishers/anthropic/models/claude-x:"
+            "streamRawPredict"},
+        {"cohere", NULL, DIALECT_COHERE, KIND_CHAT, true, "command-a", "/v2/chat"},
+        {"cohere", NULL, DIALECT_OPENAI, KIND_RERANK, false, "rerank-v4", "/v2/rerank"},
+        {"ollama", "http://h:11434/v1", DIALECT_OLLAMA, KIND_CHAT, true, "llama3", "/api/chat"},
+        {"replicate", NULL, DIALECT_REPLICATE, KIND_CHAT, false, "meta/llama-3-8b",
+            "/v1/models/meta/llama-3-8b/predictions"},
+        {"replicate", NULL, DIALECT_REPLICATE, KIND_CHAT, false,
+            "a/b:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+            "/v1/predictions"},
+        {"replicate", NULL, DIALECT_REPLICATE, KIND_CHAT, false, "llama", "404 model_not_found"},
+        {"azure", "https://h", DIALECT_OPENAI, KIND_CHAT, false, "d",
+            "/openai/v1/chat/completions"},
+        {"deepseek", NULL, DIALECT_ANTHROPIC, KIND_MESSAGES, true, "d", "/anthropic/v1/messages"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        struct exchange *x =
+            made_begin(&made, "POST", "/v1/messages?beta=true&key=sk-x", "", "asked");
+        const struct upstream *u = upstream_at(rows[i].provider, rows[i].base);
+        const struct provider_face *face = NULL;
+        for (unsigned f = 0; f < PROVIDER_FACES_MAX && !face; f++)
+            if (u->provider->faces[f].kinds && u->provider->faces[f].dialect == rows[i].dialect)
+                face = &u->provider->faces[f];
+        must(face);
+        if (strcmp(rows[i].provider, "vertex") == 0)
+            up.options[0] = STR("p");
+        x->model = str_of(rows[i].model);
+        x->face = face;
+        x->up_kind = rows[i].kind;
+        x->stream = rows[i].stream;
+        buf_free(&out);
+        buf_init(&out, 4096);
+        if (face->dialect == x->dialect && rows[i].kind == KIND_MESSAGES)
+            x->model = x->model_asked = str_of(rows[i].model);
+        int r = provider_target_of(u, face, rows[i].kind, rows[i].stream, x, &out);
+        if (r < 0) {
+            buf_clear(&out);
+            buf_printf(&out, "%d " STR_FMT, x->error.status, STR_ARG(x->error.code));
+        }
+        if (!str_eq(buf_str(&out), str_of(rows[i].want)))
+            tap_fail(__FILE__, __LINE__, "%s: " STR_FMT ", wanted %s", rows[i].provider,
+                STR_ARG(buf_str(&out)), rows[i].want);
+    }
+}
+
+/* The exchange says where the attempt goes; else the client's path is the target's. */
+static void test_target_of_exchange(void)
+{
+    struct exchange *x = made_begin(&made, "POST", "/v1/messages?beta=true", "", "c");
+    const struct upstream *u = upstream_at("cohere", NULL);
+
+    x->face = &u->provider->faces[0];
+    x->up_kind = KIND_CHAT;
+    buf_clear(&out);
+    CHECK_EQ(provider_target(u, x->face, x, &out), 0);
+    CHECK_STR(buf_str(&out), STR("/v2/chat"));
+    u = upstream_at("anthropic", NULL);
+    x->face = &u->provider->faces[0];
+    x->up_kind = KIND_MESSAGES;
+    buf_clear(&out);
+    CHECK_EQ(provider_target(u, x->face, x, &out), 0);
+    CHECK_STR(buf_str(&out), STR("/v1/messages?beta=true"));
+}
+
+/* A client of Vertex AI's path, served by Anthropic itself. */
+static void test_raw_predict(void)
+{
+    struct exchange *x = made_begin(&made, "POST",
+        "/v1/projects/p/locations/l/publishers/anthropic/models/claude-x:rawPredict", "", NULL);
+    const struct upstream *u = upstream_at("anthropic", NULL);
+
+    x->face = &u->provider->faces[0];
+    x->up_kind = KIND_MESSAGES;
+    buf_clear(&out);
+    CHECK_EQ(provider_target(u, x->face, x, &out), 0);
+    CHECK_STR(buf_str(&out), STR("/v1/messages"));
+}
+
+static void test_replicates_fields(void)
+{
+    struct exchange *x = made_begin(&made, "POST", "/v1/messages", "", "a/b");
+    const struct upstream *u = upstream_at("replicate", NULL);
+
+    must(upstream_add_key(&up, UPSTREAM_KEY_ENV, STR("r8_k"), 1) == 0);
+    x->upstream_key = upstream_pick(u);
+    buf_clear(&out);
+    CHECK_EQ(provider_sign(u, &u->provider->faces[0], x, STR("POST"), STR("/"), &out), 0);
+    CHECK_STR(buf_str(&out), STR("authorization: Bearer r8_k\r\nprefer: wait=60\r\n"));
+    buf_clear(&out);
+    CHECK_EQ(provider_sign(u, &u->provider->faces[0], x, STR("GET"), STR("/"), &out), 0);
+    CHECK_STR(buf_str(&out), STR("authorization: Bearer r8_k\r\n"));
+}
+
 static void test_azure(void)
 {
     static const struct {
@@ -396,6 +521,10 @@ int main(void)
     TAP_RUN(test_base_urls);
     TAP_RUN(test_bad_base_urls);
     TAP_RUN(test_targets);
+    TAP_RUN(test_translated_targets);
+    TAP_RUN(test_target_of_exchange);
+    TAP_RUN(test_raw_predict);
+    TAP_RUN(test_replicates_fields);
     TAP_RUN(test_azure);
     TAP_RUN(test_vertex);
     TAP_RUN(test_climbing);

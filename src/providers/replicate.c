@@ -2,6 +2,7 @@
 #include "providers/replicate.h"
 
 #include "base/macros.h"
+#include "providers/quirks_int.h"
 #include "providers/sigv4.h"
 #include "json/scan.h"
 
@@ -174,5 +175,36 @@ int replicate_poll_target(struct str url, bool tls, struct str host_field, struc
     if (!target_valid(target))
         return -EINVAL;
     *ret_target = target;
+    return 0;
+}
+
+/* ---- the provider ---- */
+
+int replicate_call_target(const struct upstream *u, const struct provider_face *face,
+    struct exchange *x, const struct provider_asked *a, struct buf *out)
+{
+    struct replicate_model m;
+
+    (void)face;
+    if (replicate_model_parse(a->model, &m) < 0)
+        return exchange_fail_param(x, 404, STR("model_not_found"), STR("model"),
+            "Replicate's models are named 'owner/name', 'owner/name:version' or by a version.");
+    replicate_target(out, u->base_path, &m);
+    return 0;
+}
+
+int replicate_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
+    struct str method, struct str target, const struct iovec *body, unsigned body_n,
+    struct buf *fields)
+{
+    struct str key = credential_of(x);
+    int r = key.n ? provider_auth_field(face->auth, key, fields) : 0;
+
+    (void)u, (void)target, (void)body, (void)body_n;
+    if (r == -EINVAL)
+        return exchange_fail(x, 502, STR("provider_auth_failed"),
+            STR("The provider's credential holds bytes that cannot stand in a header field."));
+    if (str_eq(method, STR("POST")))
+        buf_printf(fields, "prefer: wait=%d\r\n", REPLICATE_MAX_WAIT_S);
     return 0;
 }

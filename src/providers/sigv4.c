@@ -356,7 +356,10 @@ int sigv4_sign(const struct sigv4_credentials *c, const struct sigv4_request *r,
     struct signing s = {.c = c, .r = r};
     char signature[HEX_SIZE(SHA256_BYTES)];
     int e = set_time(&s);
-    sha256_hex(r->body, s.body_hash);
+    if (r->body_sha256)
+        hex_encode(str_at((const char *)r->body_sha256, SHA256_BYTES), s.body_hash);
+    else
+        sha256_hex(r->body, s.body_hash);
     if (e == 0)
         e = gather(&s);
     if (e == 0)

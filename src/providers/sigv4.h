@@ -29,6 +29,7 @@ struct sigv4_request {
     const struct sigv4_header *headers;
     size_t n_headers;
     struct str body;
+    const uint8_t *body_sha256; /* of a body that lies in pieces; NULL: of body */
     struct str region, service;
     int64_t wall_ns;
 };

@@ -4,7 +4,7 @@
  * (whole, cut, and byte by byte give the same messages and the same end); what is accepted and
  * written again is byte for byte what came.
  */
-#include "providers/eventstream.h"
+#include "http/eventstream.h"
 
 #include "base/limits.h"
 #include "base/macros.h"

@@ -2,7 +2,7 @@
  * The parser holds what was fed but not yet given out. Lengths are checked as soon as the first
  * eight bytes and their checksum are there, so that a hostile length never makes it wait or grow.
  */
-#include "providers/eventstream.h"
+#include "http/eventstream.h"
 
 #include "base/limits.h"
 #include "base/macros.h"

@@ -8,8 +8,8 @@
  * strict: a length beyond the maximum, a wrong checksum or a malformed header ends the stream,
  * since the frames behind it cannot be found again.
  */
-#ifndef SF_PROVIDERS_EVENTSTREAM_H
-#define SF_PROVIDERS_EVENTSTREAM_H
+#ifndef SF_HTTP_EVENTSTREAM_H
+#define SF_HTTP_EVENTSTREAM_H
 
 #include "base/buf.h"
 

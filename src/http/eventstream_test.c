@@ -1,4 +1,4 @@
-#include "providers/eventstream.h"
+#include "http/eventstream.h"
 
 #include "base/limits.h"
 #include "base/macros.h"

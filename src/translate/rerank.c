@@ -1,0 +1,237 @@
+/* See rerank.h. */
+#include "translate/rerank.h"
+
+#include "base/macros.h"
+#include "translate/jw.h"
+
+#include <errno.h>
+
+#define DOCUMENTS_MAX 10000
+
+static int wrong(struct canon_call *c, const char *name, const char *what)
+{
+    return canon_fail(c, str_of(name), "%s has to be %s.", name, what);
+}
+
+/* --- requests --- */
+
+/* The values of an object, joined by lines, as Cohere did it itself; of {"text": …} the text. */
+static struct str object_text(struct canon_call *c, yyjson_val *v)
+{
+    struct str text = jr_get_str(v, "text"), all = STR("");
+    yyjson_val *key, *value;
+    size_t i, max;
+
+    if (text.p && yyjson_obj_size(v) == 1)
+        return text;
+    yyjson_obj_foreach(v, i, max, key, value)
+    {
+        struct str s = yyjson_is_str(value) ? jr_str(value) : jr_raw(c->arena, value);
+        all = arena_printf(c->arena, STR_FMT "%s" STR_FMT ": " STR_FMT, STR_ARG(all),
+            all.n ? "\n" : "", STR_ARG(jr_str(key)), STR_ARG(s));
+    }
+    return all;
+}
+
+static int read_documents(struct canon_call *c, yyjson_val *list, struct rerank_request *q)
+{
+    size_t n = yyjson_arr_size(list), i, max;
+    yyjson_val *v;
+
+    if (!yyjson_is_arr(list) || !n)
+        return wrong(c, "documents", "an array that is not empty");
+    if (n > DOCUMENTS_MAX)
+        return canon_fail(c, STR("documents"), "There are more than %d documents.", DOCUMENTS_MAX);
+    q->documents = arena_alloc(c->arena, n * sizeof(*q->documents));
+    if (!q->documents)
+        return canon_no_room(c);
+    yyjson_arr_foreach(list, i, max, v)
+    {
+        struct str at = STR_NONE;
+        if (yyjson_is_str(v) || yyjson_is_obj(v)) {
+            q->documents[i] = yyjson_is_str(v) ? jr_str(v) : object_text(c, v);
+            continue;
+        }
+        at = arena_printf(c->arena, "documents[%zu]", i);
+        return canon_fail(c, at, STR_FMT " has to be a text or an object.", STR_ARG(at));
+    }
+    q->documents_n = (unsigned)n;
+    return 0;
+}
+
+static int read_count(struct canon_call *c, yyjson_val *root, const char *name, int64_t *ret)
+{
+    yyjson_val *v = yyjson_obj_get(root, name);
+
+    if (!v || yyjson_is_null(v))
+        return 0;
+    return jr_get_int(root, name, ret) && *ret > 0 ? 0 : wrong(c, name, "a number above 0");
+}
+
+static int drop_others(struct canon_call *c, yyjson_val *root)
+{
+    static const char *const known[] = {
+        "model", "query", "documents", "top_n", "max_tokens_per_doc", "return_documents"};
+    yyjson_val *key, *v;
+    size_t i, max;
+    int r = 0;
+
+    yyjson_obj_foreach(root, i, max, key, v)
+    {
+        bool is_known = false;
+        for (unsigned k = 0; k < ARRAY_LEN(known); k++)
+            is_known |= str_eq(jr_str(key), str_of(known[k]));
+        if (!is_known && r == 0)
+            r = canon_drop(c, jr_str(key), "it is not known there");
+    }
+    return r;
+}
+
+int rerank_read_request(struct canon_call *c, struct str body, struct rerank_request *q)
+{
+    const char *why = "no JSON";
+    yyjson_val *root = jr_parse(c->arena, body, &why);
+    int r;
+
+    *q = (struct rerank_request){.top_n = -1, .max_tokens_per_doc = -1};
+    if (!yyjson_is_obj(root))
+        return canon_fail(c, STR_NONE, "The body is no JSON object.");
+    q->model = jr_get_str(root, "model");
+    q->query = jr_get_str(root, "query");
+    q->return_documents = jr_get_bool(root, "return_documents", false);
+    if (!q->query.n)
+        return wrong(c, "query", "a text");
+    if ((r = read_documents(c, yyjson_obj_get(root, "documents"), q)) < 0 ||
+        (r = read_count(c, root, "top_n", &q->top_n)) < 0 ||
+        (r = read_count(c, root, "max_tokens_per_doc", &q->max_tokens_per_doc)) < 0)
+        return r;
+    return drop_others(c, root);
+}
+
+int rerank_write_request(
+    struct canon_call *c, const struct rerank_request *q, enum rerank_form form, struct buf *out)
+{
+    bool bedrock = form == RERANK_BEDROCK;
+    struct jw w = {.out = out};
+    int r = 0;
+
+    jw_open(&w, '{');
+    if (!bedrock)
+        jw_member_str(&w, "model", c->model);
+    jw_member_str(&w, "query", q->query);
+    jw_key(&w, "documents");
+    jw_open(&w, '[');
+    for (unsigned i = 0; i < q->documents_n; i++)
+        jw_str(&w, q->documents[i]);
+    jw_close(&w, ']');
+    if (q->top_n > 0)
+        jw_member_int(&w, "top_n", q->top_n);
+    if (q->max_tokens_per_doc > 0 && form == RERANK_COHERE)
+        jw_member_int(&w, "max_tokens_per_doc", q->max_tokens_per_doc);
+    else if (q->max_tokens_per_doc > 0)
+        r = canon_drop(c, STR("max_tokens_per_doc"), "it is not known there");
+    if (bedrock && str_find(c->model, STR("cohere.")) >= 0) /* whose body it is */
+        jw_member_int(&w, "api_version", 2);
+    jw_close(&w, '}');
+    return r == 0 && out->err ? canon_no_room(c) : r;
+}
+
+/* --- replies --- */
+
+static int read_result(
+    struct canon_call *c, const struct rerank_request *q, yyjson_val *v, struct rerank_result *ret)
+{
+    yyjson_val *score = yyjson_obj_get(v, "relevance_score");
+    int64_t index;
+
+    if (!score)
+        score = yyjson_obj_get(v, "score");
+    if (!jr_get_int(v, "index", &index) || index < 0 || index >= q->documents_n ||
+        !yyjson_is_raw(score))
+        return canon_bad_reply(c, "a result has no index or no score");
+    *ret = (struct rerank_result){(unsigned)index, jr_raw(c->arena, score)};
+    return 0;
+}
+
+static void read_usage(yyjson_val *root, struct usage *u)
+{
+    yyjson_val *units = yyjson_obj_get(yyjson_obj_get(root, "meta"), "billed_units");
+    yyjson_val *usage = yyjson_obj_get(root, "usage");
+    uint64_t prompt = jr_get_u64(usage, "prompt_tokens");
+
+    u->queries = jr_get_u64(units, "search_units");
+    u->input = prompt ? prompt : jr_get_u64(usage, "total_tokens");
+    if (u->queries || u->input)
+        u->source = USAGE_REPORTED;
+}
+
+int rerank_read_reply(
+    struct canon_call *c, const struct rerank_request *q, struct str body, struct rerank_reply *ret)
+{
+    const char *why = "it is no object";
+    yyjson_val *root = jr_parse(c->arena, body, &why), *list = yyjson_obj_get(root, "results"), *v;
+    size_t i, max;
+    int r = 0;
+
+    *ret = (struct rerank_reply){.id = jr_get_str(root, "id")};
+    if (!yyjson_is_obj(root))
+        return canon_bad_reply(c, why);
+    if (!yyjson_is_arr(list))
+        list = yyjson_obj_get(root, "data"); /* Voyage */
+    if (!yyjson_is_arr(list))
+        return canon_bad_reply(c, "it has no results");
+    ret->results = arena_alloc(c->arena, (yyjson_arr_size(list) + 1) * sizeof(*ret->results));
+    if (!ret->results)
+        return canon_no_room(c);
+    yyjson_arr_foreach(list, i, max, v)
+    {
+        if (r == 0)
+            r = read_result(c, q, v, &ret->results[i]);
+    }
+    ret->results_n = (unsigned)yyjson_arr_size(list);
+    read_usage(root, &ret->usage);
+    return r;
+}
+
+/* Members of Jina's and of Cohere's replies, as clients of both ask here. */
+int rerank_write_reply(struct canon_call *c, const struct rerank_request *q,
+    const struct rerank_reply *r, struct buf *out)
+{
+    struct jw w = {.out = out};
+
+    jw_open(&w, '{');
+    jw_member_str(&w, "id", r->id.n ? r->id : c->request_id);
+    jw_member_str(&w, "model", c->model_shown);
+    jw_key(&w, "results");
+    jw_open(&w, '[');
+    for (unsigned i = 0; i < r->results_n; i++) {
+        jw_open(&w, '{');
+        jw_member_int(&w, "index", r->results[i].index);
+        jw_member_raw(&w, "relevance_score", r->results[i].score);
+        if (q->return_documents) {
+            jw_key(&w, "document");
+            jw_open(&w, '{');
+            jw_member_str(&w, "text", q->documents[r->results[i].index]);
+            jw_close(&w, '}');
+        }
+        jw_close(&w, '}');
+    }
+    jw_close(&w, ']');
+    if (r->usage.queries) {
+        jw_key(&w, "meta");
+        jw_open(&w, '{');
+        jw_key(&w, "billed_units");
+        jw_open(&w, '{');
+        jw_member_int(&w, "search_units", (int64_t)r->usage.queries);
+        jw_close(&w, '}');
+        jw_close(&w, '}');
+    }
+    if (r->usage.input) {
+        jw_key(&w, "usage");
+        jw_open(&w, '{');
+        jw_member_int(&w, "total_tokens", (int64_t)r->usage.input);
+        jw_close(&w, '}');
+    }
+    jw_close(&w, '}');
+    return out->err ? canon_no_room(c) : 0;
+}

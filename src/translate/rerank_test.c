@@ -1,0 +1,146 @@
+/* Rerank between its forms. */
+#include "translate/rerank.h"
+
+#include "base/limits.h"
+#include "base/tap.h"
+
+static struct arena arena;
+static struct error error;
+static struct canon_call call;
+static struct buf out;
+
+static void begin(const char *model)
+{
+    arena_free(&arena);
+    arena_init(&arena, NULL, 0, 16 * MIB);
+    error = (struct error){0};
+    canon_call_init(&call, &arena, &error);
+    call.provider = STR("p");
+    call.model = str_of(model);
+    call.model_shown = STR("asked");
+    call.request_id = STR("req");
+    buf_clear(&out);
+}
+
+/* The body for a provider, or the field at fault. */
+static struct str asked(const char *body, const char *model, enum rerank_form form)
+{
+    struct rerank_request q;
+
+    begin(model);
+    if (rerank_read_request(&call, str_of(body), &q) < 0 ||
+        rerank_write_request(&call, &q, form, &out) < 0)
+        return error.param;
+    return buf_str(&out);
+}
+
+static void test_requests(void)
+{
+    const char *body = "{\"model\":\"m\",\"query\":\"q\\\"\",\"documents\":[\"a\",{\"text\":\"b\"},"
+                       "{\"title\":\"T\",\"n\":1.50}],\"top_n\":2,\"return_documents\":true}";
+
+    CHECK_STR(asked(body, "rerank-v4", RERANK_COHERE),
+        STR("{\"model\":\"rerank-v4\",\"query\":\"q\\\"\",\"documents\":[\"a\",\"b\","
+            "\"title: T\\nn: 1.50\"],\"top_n\":2}"));
+    CHECK_STR(canon_lost_names(&call), STR(""));
+    CHECK_STR(asked(body, "jina", RERANK_JINA),
+        STR("{\"model\":\"jina\",\"query\":\"q\\\"\",\"documents\":[\"a\",\"b\","
+            "\"title: T\\nn: 1.50\"],\"top_n\":2}"));
+    CHECK_STR(asked(body, "cohere.rerank-v3-5:0", RERANK_BEDROCK),
+        STR("{\"query\":\"q\\\"\",\"documents\":[\"a\",\"b\",\"title: T\\nn: 1.50\"],\"top_n\":2,"
+            "\"api_version\":2}"));
+    CHECK_STR(asked(body, "amazon.rerank-v1:0", RERANK_BEDROCK),
+        STR("{\"query\":\"q\\\"\",\"documents\":[\"a\",\"b\",\"title: T\\nn: "
+            "1.50\"],\"top_n\":2}"));
+}
+
+static void test_losses(void)
+{
+    const char *body = "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\"],"
+                       "\"max_tokens_per_doc\":9,\"rank_fields\":[\"x\"]}";
+
+    CHECK_STR(asked(body, "m", RERANK_COHERE),
+        STR("{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\"],\"max_tokens_per_doc\":9}"));
+    CHECK_STR(canon_lost_names(&call), STR("rank_fields"));
+    CHECK_STR(asked(body, "m", RERANK_JINA),
+        STR("{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\"]}"));
+    CHECK_STR(canon_lost_names(&call), STR("rank_fields, max_tokens_per_doc"));
+}
+
+static void test_refusals(void)
+{
+    static const struct {
+        const char *body, *param;
+    } rows[] = {
+        {"[]", ""},
+        {"{\"documents\":[\"a\"]}", "query"},
+        {"{\"query\":\"q\"}", "documents"},
+        {"{\"query\":\"q\",\"documents\":[]}", "documents"},
+        {"{\"query\":\"q\",\"documents\":[\"a\",7]}", "documents[1]"},
+        {"{\"query\":\"q\",\"documents\":[\"a\"],\"top_n\":0}", "top_n"},
+        {"{\"query\":\"q\",\"documents\":[\"a\"],\"top_n\":\"2\"}", "top_n"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        CHECK_STR(asked(rows[i].body, "m", RERANK_JINA), str_of(rows[i].param));
+        CHECK_EQ(error.status, 400);
+    }
+}
+
+static struct str answered(const char *reply, bool documents)
+{
+    struct str texts[] = {STR("a"), STR("b")};
+    struct rerank_request q = {.documents = texts, .documents_n = 2, .return_documents = documents};
+    struct rerank_reply r;
+
+    begin("m");
+    if (rerank_read_reply(&call, &q, str_of(reply), &r) < 0 ||
+        rerank_write_reply(&call, &q, &r, &out) < 0)
+        return error.code;
+    return buf_str(&out);
+}
+
+static void test_replies(void)
+{
+    CHECK_STR(answered("{\"id\":\"i\",\"results\":[{\"index\":1,\"relevance_score\":0.9990},"
+                       "{\"index\":0,\"relevance_score\":1e-3}],\"meta\":{\"billed_units\":"
+                       "{\"search_units\":1}}}",
+                  false),
+        STR("{\"id\":\"i\",\"model\":\"asked\",\"results\":[{\"index\":1,\"relevance_score\":0."
+            "9990},"
+            "{\"index\":0,\"relevance_score\":1e-3}],\"meta\":{\"billed_units\":"
+            "{\"search_units\":1}}}"));
+    CHECK_STR(answered("{\"results\":[{\"index\":1,\"relevance_score\":0.5}]}", true),
+        STR("{\"id\":\"req\",\"model\":\"asked\",\"results\":[{\"index\":1,\"relevance_score\":0.5,"
+            "\"document\":{\"text\":\"b\"}}]}"));
+    CHECK_STR(answered("{\"object\":\"rerank\",\"results\":[],\"usage\":{\"prompt_tokens\":7,"
+                       "\"total_tokens\":7}}",
+                  true),
+        STR("{\"id\":\"req\",\"model\":\"asked\",\"results\":[],\"usage\":{\"total_tokens\":7}}"));
+}
+
+static void test_bad_replies(void)
+{
+    static const char *const bad[] = {"", "[]", "{}",
+        "{\"results\":[{\"index\":2,\"relevance_score\":1}]}",
+        "{\"results\":[{\"index\":-1,\"relevance_score\":1}]}", "{\"results\":[{\"index\":0}]}",
+        "{\"results\":[{\"relevance_score\":1}]}", "{\"results\":[7]}"};
+
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
+        CHECK_STR(answered(bad[i], true), STR("upstream_bad_response"));
+        CHECK_EQ(error.status, 502);
+    }
+}
+
+int main(void)
+{
+    buf_init(&out, MIB);
+    TAP_RUN(test_requests);
+    TAP_RUN(test_losses);
+    TAP_RUN(test_refusals);
+    TAP_RUN(test_replies);
+    TAP_RUN(test_bad_replies);
+    buf_free(&out);
+    arena_free(&arena);
+    return tap_done();
+}
