@@ -187,6 +187,53 @@ static void put_journal(struct admin_call *c, const struct log_row *w, const str
     put_json(b, "proof", buf_str(&t->proof));
 }
 
+/* --- what routing did --- */
+
+static void put_try(struct buf *b, struct str t)
+{
+    static const struct str names[] = {STR_INIT("provider"), STR_INIT("model"), STR_INIT("then"),
+        STR_INIT("fault"), STR_INIT("status"), STR_INIT("us"), STR_INIT("waited_us")};
+    struct str v[ARRAY_LEN(names)];
+
+    json_members(t, names, v, ARRAY_LEN(names));
+    put_open(b, NULL, '{');
+    put_json(b, "provider", v[0]);
+    put_json(b, "model", v[1]);
+    put_json(b, "result", v[2]);
+    put_json(b, "fault", v[3]);
+    put_json(b, "status", v[4]);
+    put_raw(b, "us", v[5].n ? v[5] : STR("0"));
+    put_raw(b, "waited_us", v[6].n ? v[6] : STR("0"));
+    put_close(b, '}');
+}
+
+static bool is_set(struct str routing, const char *name)
+{
+    return json_find(routing, str_of(name)).n > 0;
+}
+
+/* A call whose model's name alone led to its provider has none in the journal. */
+static void put_routing(struct buf *b, struct str payload)
+{
+    struct str r = json_find(payload, STR("routing")), key, item;
+    struct str tries = json_find(r, STR("tries"));
+    size_t at = tries.n ? json_inside(tries) : 0;
+
+    put_open(b, "routing", '{');
+    put_json(b, "chain", json_find(r, STR("chain")));
+    put_json(b, "strategy", json_find(r, STR("strategy")));
+    put_json(b, "note", json_find(r, STR("note")));
+    put_bool(b, "fallback_used", is_set(r, "fallback_used"));
+    put_raw(b, "fallbacks", is_set(r, "fallbacks") ? json_find(r, STR("fallbacks")) : STR("0"));
+    put_raw(b, "hedges", is_set(r, "hedges") ? json_find(r, STR("hedges")) : STR("0"));
+    put_raw(b, "skipped", is_set(r, "skipped") ? json_find(r, STR("skipped")) : STR("0"));
+    put_open(b, "attempts", '[');
+    while (at && json_next(tries, &at, &key, &item))
+        put_try(b, item);
+    put_close(b, ']');
+    put_close(b, '}');
+}
+
 /* --- its prompt and reply --- */
 
 static void put_base64(struct admin_call *c, struct buf *b, struct str bytes)
@@ -318,6 +365,7 @@ static int write_detail(struct admin_call *c, const struct log_row *w)
     put_body(c, w, LOG_REPLY, buf_str(&t.outcome));
     put_timing(b, w);
     put_stages(b, buf_str(&t.outcome));
+    put_routing(b, buf_str(&t.outcome));
     put_journal(c, w, &t);
     r = put_acts(c, w);
     put_null(b, "compliance");

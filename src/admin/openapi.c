@@ -105,6 +105,10 @@ static void put_field(struct buf *b, const struct field_row *f, enum use use)
         else
             put_type(b, "object", use);
         break;
+    case FIELD_ITEMS:
+        put_raw(b, "type", STR("[\"array\",\"null\"]"));
+        put_raw(b, "items", STR("{\"type\":\"object\"}"));
+        break;
     case FIELD_BUDGETS:
         put_budgets(b);
         break;

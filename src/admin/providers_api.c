@@ -305,35 +305,6 @@ static int list(struct admin_call *c)
 static const struct admin_schema provider_schema = {
     "Provider", provider_fields, ARRAY_LEN(provider_fields), 0};
 
-/* --- routing, as far as there is any: names lead to providers --- */
-
-static int routing_status(struct admin_call *c)
-{
-    _cleanup_(buf_free) struct buf report = {0};
-    struct perfs *all = arena_new(&c->arena, struct perfs);
-    const struct upstream *usual = c->config->route.default_upstream;
-    unsigned n;
-    const struct provider *table = provider_table(&n);
-    int r = all ? read_report(&report, all) : -ENOMEM;
-
-    if (r < 0)
-        return r;
-    put_open(&c->out, NULL, '{');
-    put_str_or_null(&c->out, "active_provider", usual ? usual->provider->id : STR_NONE);
-    put_open(&c->out, "active_providers", '[');
-    for (unsigned i = 0; i < n; i++) {
-        const struct upstream *u = upstream_of(c, table[i].id);
-        if (u && u->configured && strcmp(status_of(find(all, table[i].id), u), "unhealthy") != 0)
-            put_str(&c->out, NULL, table[i].id);
-    }
-    put_close(&c->out, ']');
-    put_raw(&c->out, "fallback_chains", STR("[]"));
-    put_null(&c->out, "forced_provider");
-    put_null(&c->out, "last_failure");
-    put_close(&c->out, '}');
-    return 0;
-}
-
 static const struct admin_row rows[] = {
     {.method = HTTP_GET,
         .path = "/api/providers",
@@ -352,12 +323,5 @@ static const struct admin_row rows[] = {
         .handle = perf,
         .tag = "Providers",
         .summary = "How providers have been doing since this node started"},
-    {.method = HTTP_GET,
-        .path = "/api/routing/status",
-        .may = MAY_SIGNED_IN,
-        .scope = SCOPE_COMMON,
-        .handle = routing_status,
-        .tag = "Routing",
-        .summary = "The providers that calls go to"},
 };
 const struct admin_rows admin_providers_rows = {rows, ARRAY_LEN(rows)};

@@ -13,6 +13,7 @@ extern const struct admin_rows admin_users_rows;     /* users_api.c: administrat
 extern const struct admin_rows admin_keys_rows;      /* keys_api.c: virtual keys */
 extern const struct admin_rows admin_teams_rows;     /* teams_api.c: organisations … customers */
 extern const struct admin_rows admin_providers_rows; /* providers_api.c */
+extern const struct admin_rows admin_routing_rows;   /* routing_api.c */
 extern const struct admin_rows admin_prices_rows;    /* prices_api.c */
 extern const struct admin_rows admin_config_rows;    /* config_api.c */
 extern const struct admin_rows admin_health_rows;    /* health_api.c */

@@ -16,6 +16,7 @@ static const struct admin_rows *const tables[] = {
     &admin_keys_rows,
     &admin_teams_rows,
     &admin_providers_rows,
+    &admin_routing_rows,
     &admin_prices_rows,
     &admin_config_rows,
     &admin_health_rows,

@@ -132,6 +132,10 @@ static void load_network(struct loader *l)
             "SMARTFLOW_TRUSTED_PROXIES must be a list of addresses or CIDR "
             "blocks, not '" STR_FMT "'",
             STR_ARG(trusted));
+    if (c->fetch_allow_text.n && net_cidrs_parse(c->fetch_allow_text, &c->fetch_allow) < 0)
+        loader_problem(l, line(l, "SMARTFLOW_FETCH_ALLOW"),
+            "SMARTFLOW_FETCH_ALLOW must be a list of addresses or CIDR blocks, not '" STR_FMT "'",
+            STR_ARG(c->fetch_allow_text));
     if (dial_proxy_parse(either(l, "HTTPS_PROXY", "https_proxy"),
             either(l, "HTTP_PROXY", "http_proxy"), either(l, "NO_PROXY", "no_proxy"),
             &c->proxy) < 0)
@@ -266,6 +270,7 @@ static void load_all(struct loader *l, char *const *env)
     load_aliases(l);
     load_prices(l);
     loader_upstreams(l);
+    loader_routing(l);
     load_keys(l);
 }
 
@@ -308,8 +313,10 @@ static void config_free(struct config *c)
 {
     for (unsigned i = 0; i < c->route.upstreams_n; i++)
         upstream_keys_free((struct upstream *)&c->route.upstreams[i]);
+    loader_routing_free(c);
     vkey_set_free(c->keys.set);
     net_cidrs_free(c->trusted_proxies);
+    net_cidrs_free(c->fetch_allow);
     dial_proxy_free(c->proxy);
     if (c->upstream_tls)
         tls_ctx_unref(c->upstream_tls);

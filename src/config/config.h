@@ -58,6 +58,12 @@ struct config {
     unsigned max_in_flight, max_connections;
     int64_t head_timeout, idle_timeout, body_timeout, write_timeout, drain_timeout;
     struct http_timeouts timeouts;
+    /* translated calls */
+    unsigned losses;    /* enum canon_loss_policy */
+    int64_t keep_alive; /* silence after which a held or translated stream has one */
+    bool fetch_images;  /* pictures by URL, for providers that do not take URLs */
+    struct str fetch_allow_text;
+    struct net_cidrs *fetch_allow; /* internal addresses that they may come from; may be NULL */
     /* CORS: origins allowed ("*" = any); n 0 = CORS off */
     struct str *cors_origins;
     unsigned cors_origins_n;

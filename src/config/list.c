@@ -14,6 +14,8 @@ static void list_providers(FILE *out)
     for (unsigned i = 0; i < n; i++) {
         fprintf(out, "  %-18.*s %.*s %.*s", STR_ARG(p[i].id), STR_ARG(p[i].key_env),
             STR_ARG(p[i].base_env));
+        if (p[i].token_env.n)
+            fprintf(out, " " STR_FMT, STR_ARG(p[i].token_env));
         for (const struct str *e = p[i].extra_env; e && e->n; e++)
             fprintf(out, " " STR_FMT, STR_ARG(*e));
         fputc('\n', out);

@@ -157,4 +157,5 @@ void config_inherit(struct config *c, const struct config *was)
 {
     for (unsigned i = 0; i < c->route.upstreams_n && i < was->route.upstreams_n; i++)
         upstream_keys_inherit((struct upstream *)&c->route.upstreams[i], &was->route.upstreams[i]);
+    loader_routing_inherit(c, was);
 }

@@ -105,6 +105,18 @@ const struct setting settings[] = {
         "auto allow deny"},
     {"SMARTFLOW_BATCH_POLL", SET_DURATION, AT(batch_poll), MS(100), SECONDS(86400), "60s",
         "How often batches that run are looked at, so that their cost is booked when they end."},
+    {"SMARTFLOW_LOSSES", SET_WORD, AT(losses), 0, 0, "declare",
+        "Parameters that a translated call's provider does not know: left out and named in "
+        "x-smartflow-dropped-params (declare), or 400 (refuse).",
+        "declare refuse"},
+    {"SMARTFLOW_KEEP_ALIVE", SET_DURATION, AT(keep_alive), MS(10), SECONDS(3600), "15s",
+        "How long a provider may be silent until a client whose stream is translated, or held back "
+        "for its first token, gets a keep-alive."},
+    {"SMARTFLOW_FETCH_IMAGES", SET_BOOL, AT(fetch_images), 0, 0, "true",
+        "Fetch pictures and documents that a translated call names by URL, for providers that do "
+        "not fetch themselves; never from internal addresses."},
+    {"SMARTFLOW_FETCH_ALLOW", SET_TEXT, AT(fetch_allow_text), 0, 0, "",
+        "Internal addresses or CIDR blocks that they may be fetched from all the same."},
     {"SMARTFLOW_BUDGET_WAIT", SET_DURATION, AT(keys.limits.budget_wait), 0, SECONDS(600), "10s",
         "How long a call waits where only money held by other calls stands in its way."},
     {"SMARTFLOW_DEFAULT_MAX_TOKENS", SET_UINT, AT(keys.limits.default_output), 1, 1 << 20, "4096",
@@ -115,6 +127,43 @@ const struct setting settings[] = {
         "Let keys with a budget call models whose price is unknown."},
     {"SMARTFLOW_FINISH_OVER_BUDGET", SET_BOOL, AT(keys.limits.finish_over_budget), 0, 0, "false",
         "Let a stream that outgrows its budget go on to its end."},
+    {"SMARTFLOW_ROUTING_STRATEGY", SET_WORD, AT(route.rules.strategy), 0, 0, "none",
+        "Which provider serves a call that no chain takes, among those with an equivalent model; "
+        "none: the one that its model's name leads to.",
+        ROUTE_STRATEGY_WORDS},
+    {"SMARTFLOW_ROUTING_RETRIES", SET_UINT, AT(route.rules.retries), 0, ROUTE_RETRIES_MAX, "0",
+        "Further attempts of a call that no chain takes, after overload and server errors."},
+    {"SMARTFLOW_ROUTING_CHAIN_RETRIES", SET_UINT, AT(route.rules.chain_retries), 0,
+        ROUTE_RETRIES_MAX, "1", "The same on each target of a chain that does not say."},
+    {"SMARTFLOW_ROUTING_BACKOFF", SET_DURATION, AT(route.rules.backoff), 0, SECONDS(60), "250ms",
+        "The wait before the first of them, at most (full jitter); doubled each time."},
+    {"SMARTFLOW_ROUTING_BACKOFF_MAX", SET_DURATION, AT(route.rules.backoff_max), 0, SECONDS(600),
+        "8s", "The longest such wait."},
+    {"SMARTFLOW_ROUTING_RETRY_AFTER_MAX", SET_DURATION, AT(route.rules.retry_after_max), 0,
+        SECONDS(3600), "10s",
+        "What a provider may ask to wait; where it asks for more, it is not tried again."},
+    {"SMARTFLOW_ROUTING_FIRST_TOKEN", SET_DURATION, AT(route.rules.first_token), 0, SECONDS(3600),
+        "0",
+        "How long an attempt may take to its first token, where another may follow; 0: as "
+        "the time-outs say."},
+    {"SMARTFLOW_ROUTING_BREAKER_FAILURES", SET_UINT, AT(route.rules.breaker_failures), 0, 1000, "3",
+        "Failures in a row after which a target is left out; 0 is never."},
+    {"SMARTFLOW_ROUTING_BREAKER_COOLDOWN", SET_DURATION, AT(route.rules.breaker_cooldown), MS(1),
+        SECONDS(3600), "5s", "For how long."},
+    {"SMARTFLOW_ROUTING_AFFINITY", SET_BOOL, AT(route.rules.affinity), 0, 0, "false",
+        "Calls that begin alike go to the same target of a chain, whose prompt cache then hits."},
+    {"SMARTFLOW_ROUTING_HEDGE", SET_BOOL, AT(route.rules.hedge), 0, 0, "false",
+        "A second call where the first takes longer than the target's p99."},
+    {"SMARTFLOW_ROUTING_HEDGE_PERCENT", SET_UINT, AT(route.rules.hedge_percent), 0, 100, "2",
+        "At most this share of a target's calls gets one."},
+    {"SMARTFLOW_LCR", SET_WORD, AT(route.rules.lcr.mode), 0, 0, "off",
+        "Lowest-cost routing: by the prompt (auto), always to the efficient model (local), never "
+        "(frontier), or off. x-smartflow-lcr says otherwise for a call.",
+        "off auto local frontier"},
+    {"SMARTFLOW_LCR_EFFICIENT_PROVIDER", SET_TEXT, AT(route.rules.lcr.efficient_provider), 0, 0, "",
+        "Whose the efficient model is."},
+    {"SMARTFLOW_LCR_EFFICIENT_MODEL", SET_TEXT, AT(route.rules.lcr.efficient_model), 0, 0, "",
+        "The efficient model; empty is the equivalent of the one asked for."},
     {"SMARTFLOW_ALERTS_ENABLED", SET_BOOL, AT(alert.enabled), 0, 0, "true", "Send alerts."},
     {"SLACK_WEBHOOK_URL", SET_SECRET, AT(alert.urls[ALERT_SLACK]), 0, 0, "",
         "Slack incoming webhook for alerts."},
@@ -359,8 +408,9 @@ bool setting_is_known(struct str name)
     static const char *const others[] = {"SMARTFLOW_CORS_ORIGINS", "SMARTFLOW_TRUSTED_PROXIES",
         "SMARTFLOW_LOG_LEVEL", "SMARTFLOW_LOG_FORMAT", "SMARTFLOW_LOG_FILE", "SMARTFLOW_CONFIG",
         "SMARTFLOW_SHARE", "SMARTFLOW_MODEL_ALIASES", "SMARTFLOW_DEFAULT_PROVIDER",
-        "SMARTFLOW_ROLES", "SMARTFLOW_PRICES", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY",
-        "https_proxy", "http_proxy", "no_proxy"};
+        "SMARTFLOW_ROLES", "SMARTFLOW_PRICES", "SMARTFLOW_PROVIDER_BUDGETS",
+        "SMARTFLOW_LCR_THRESHOLD", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy",
+        "http_proxy", "no_proxy"};
     const struct provider *p;
     unsigned n;
 
@@ -372,7 +422,8 @@ bool setting_is_known(struct str name)
             return true;
     p = provider_table(&n);
     for (unsigned i = 0; i < n; i++) {
-        if (str_eq(name, p[i].key_env) || str_eq(name, p[i].base_env))
+        if (str_eq(name, p[i].key_env) || str_eq(name, p[i].base_env) ||
+            str_eq(name, p[i].token_env))
             return true;
         for (const struct str *e = p[i].extra_env; e && e->n; e++)
             if (str_eq(name, *e))

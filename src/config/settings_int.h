@@ -51,6 +51,15 @@ struct loader {
     /* lists of the file that are not variables */
     struct virtual_key_row *keys;
     unsigned keys_n;
+    struct routing_row *routing, **routing_tail; /* in the order of the file */
+};
+
+/* A rule of the file's `routing:`, as JSON. */
+struct routing_row {
+    enum routing_kind { ROUTING_CHAIN, ROUTING_DEPLOYMENT, ROUTING_TIER } kind;
+    struct str json;
+    unsigned line;
+    struct routing_row *next;
 };
 
 struct virtual_key_row {
@@ -67,6 +76,13 @@ int loader_put(struct loader *l, struct str name, struct str value, unsigned lin
 void loader_yaml(struct loader *l);      /* yaml.c */
 void loader_settings(struct loader *l);  /* settings.c: fills struct config by the table */
 void loader_upstreams(struct loader *l); /* upstreams.c: base URLs, keys, options, TLS */
+/* The base URL of a provider, or of a deployment of one. called: whether calls may go there; name
+ * and line: of what gave it. */
+void loader_base(struct loader *l, struct upstream *u, struct str base, bool called,
+    struct str name, unsigned line);
+void loader_routing(struct loader *l); /* routing.c: chains, deployments, tiers, budgets */
+void loader_routing_free(struct config *c);
+void loader_routing_inherit(struct config *c, const struct config *was);
 /* secrets.c */
 void loader_put_file(struct loader *l, char *const *env, struct str name, struct str path);
 void loader_references(struct loader *l, bool fresh);

@@ -32,33 +32,66 @@ static struct tls_ctx *client_tls(struct loader *l)
 }
 
 /* The TLS context costs memory and time: only providers that can be called get one. */
-static void set_base(struct loader *l, struct upstream *u, struct str base, bool called)
+void loader_base(struct loader *l, struct upstream *u, struct str base, bool called,
+    struct str name, unsigned line)
 {
-    const struct found *f = loader_get(l, u->provider->base_env);
     struct str url = arena_dup(&l->c->arena, base);
     const char *why;
     int tls = upstream_set_base(u, url, &why);
 
     if (tls < 0) {
-        loader_problem(l, f ? f->line : 0, STR_FMT ": %s", STR_ARG(u->provider->base_env), why);
+        loader_problem(l, line, STR_FMT ": %s", STR_ARG(name), why);
         return;
     }
     u->origin.target.tls = tls && called ? client_tls(l) : NULL;
     u->origin.target.proxy = l->c->proxy;
 }
 
-static void set_one(struct loader *l, const struct provider *p, struct upstream *u)
+static void set_base(struct loader *l, struct upstream *u, struct str base, bool called)
 {
-    struct str base = str_trim(value_of(l, p->base_env)), key = str_trim(value_of(l, p->key_env));
-    bool keyless = !p->key_env.n || !p->base.n;
+    const struct found *f = loader_get(l, u->provider->base_env);
+
+    loader_base(l, u, base, called, u->provider->base_env, f ? f->line : 0);
+}
+
+/* The credential of the settings, checked. */
+static struct str key_of(struct loader *l, const struct provider *p)
+{
+    struct str token = str_trim(value_of(l, p->token_env)),
+               env = token.n ? p->token_env : p->key_env;
+    struct str key = token.n ? token : str_trim(value_of(l, env));
 
     for (size_t i = 0; i < key.n; i++) {
         if ((unsigned char)key.p[i] > ' ' && key.p[i] != 127)
             continue;
-        loader_problem(l, loader_get(l, p->key_env)->line,
-            STR_FMT " holds a blank or a control character", STR_ARG(p->key_env));
+        loader_problem(l, loader_get(l, env)->line, STR_FMT " holds a blank or a control character",
+            STR_ARG(env));
         break;
     }
+    return key;
+}
+
+/* The base URL where none is configured; it may depend on the options. */
+static struct str default_base(struct loader *l, const struct upstream *u)
+{
+    const struct provider *p = u->provider;
+    _cleanup_(buf_free) struct buf url = {0};
+
+    if (!p->base_of)
+        return p->base;
+    buf_init(&url, 512);
+    if (p->base_of(u, &url) < 0) {
+        loader_problem(l, 0, STR_FMT ": the region is malformed", STR_ARG(p->title));
+        return p->base;
+    }
+    return arena_dup(&l->c->arena, buf_str(&url));
+}
+
+static void set_one(struct loader *l, const struct provider *p, struct upstream *u)
+{
+    struct str base = str_trim(value_of(l, p->base_env)), key = key_of(l, p);
+    bool keyless = !p->key_env.n || !p->base.n;
+
     u->provider = p;
     u->timeouts = l->c->timeouts;
     if (key.n)
@@ -71,7 +104,7 @@ static void set_one(struct loader *l, const struct provider *p, struct upstream 
     for (const struct str *e = p->extra_env; e && e->n && i < ARRAY_LEN(u->options); e++, i++)
         u->options[i] = arena_dup(&l->c->arena, value_of(l, *e));
     if (base.n || p->base.n)
-        set_base(l, u, base.n ? base : p->base, u->configured || l->c->keys.passthrough);
+        set_base(l, u, base.n ? base : default_base(l, u), u->configured || l->c->keys.passthrough);
 }
 
 static void check_default(struct loader *l, struct config *c)

@@ -1,8 +1,8 @@
 /*
  * The optional YAML file. Mappings nest: their keys, joined by underscores and in capitals, are the
  * variables' names (proxy: {port: 7775} is PROXY_PORT), so that the file and the environment have
- * one vocabulary. Three names are lists or tables of their own: virtual_keys, model_aliases,
- * cors_origins.
+ * one vocabulary. Some names are lists or tables of their own: virtual_keys, model_aliases,
+ * cors_origins, and routing's chains, deployments and tiers.
  */
 #include "config/settings_int.h"
 #include "keys/record.h"
@@ -16,7 +16,7 @@
 
 #define NAME_MAX_ 160
 #define DEPTH_MAX 8
-#define KEY_DEPTH 4
+#define KEY_DEPTH 5
 #define NODES_MAX 10000 /* aliases can make a small file a huge tree */
 
 struct walk {
@@ -95,7 +95,7 @@ static void as_json(struct walk *w, const yaml_node_t *n, struct buf *out, unsig
     if (n->type == YAML_SCALAR_NODE)
         scalar_json(n, out);
     else if (depth >= KEY_DEPTH)
-        loader_problem(w->l, line_of(n), "a field of a virtual key is nested too deep");
+        loader_problem(w->l, line_of(n), "a field is nested too deep");
     else if (n->type == YAML_SEQUENCE_NODE)
         sequence_json(w, n, out, depth + 1);
     else if (n->type == YAML_MAPPING_NODE)
@@ -190,6 +190,89 @@ static void virtual_keys(struct walk *w, const yaml_node_t *n)
         one_key(w, yaml_document_get_node(w->doc, *i));
 }
 
+/* --- routing --- */
+
+/* Each entry of the list becomes JSON, which the API's own reader takes (config/routing.c). */
+static void routing_rows(struct walk *w, const yaml_node_t *n, enum routing_kind kind)
+{
+    if (n->type != YAML_SEQUENCE_NODE) {
+        loader_problem(w->l, line_of(n), "routing's chains, deployments and tiers must be lists");
+        return;
+    }
+    for (yaml_node_item_t *i = n->data.sequence.items.start; i < n->data.sequence.items.top; i++) {
+        const yaml_node_t *item = yaml_document_get_node(w->doc, *i);
+        struct routing_row *row = arena_new(&w->l->c->arena, struct routing_row);
+        _cleanup_(buf_free) struct buf json = {0};
+        if (!row)
+            return;
+        buf_init(&json, ROUTE_RULE_BYTES);
+        as_json(w, item, &json, 0);
+        if (json.err)
+            loader_problem(w->l, line_of(item), "the rule is too long");
+        *row = (struct routing_row){.kind = kind,
+            .json = arena_dup(&w->l->c->arena, buf_str(&json)),
+            .line = line_of(item)};
+        *w->l->routing_tail = row;
+        w->l->routing_tail = &row->next;
+    }
+}
+
+/* "openai: 100" for "openai:100". */
+static void budget_map(struct walk *w, const yaml_node_t *n)
+{
+    _cleanup_(buf_free) struct buf b = {0};
+
+    buf_init(&b, 16 * KIB);
+    if (n->type == YAML_SCALAR_NODE)
+        buf_addstr(&b, text_of(w, n));
+    else if (n->type != YAML_MAPPING_NODE)
+        loader_problem(
+            w->l, line_of(n), "provider_budgets must be a mapping of provider to dollars");
+    else
+        for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top;
+             p++) {
+            buf_addstr(&b, b.n ? STR(",") : STR(""));
+            buf_addstr(&b, scalar(w, yaml_document_get_node(w->doc, p->key), "a provider"));
+            buf_addc(&b, ':');
+            buf_addstr(&b, scalar(w, yaml_document_get_node(w->doc, p->value), "a budget"));
+        }
+    loader_put(w->l, STR("SMARTFLOW_PROVIDER_BUDGETS"), buf_str(&b), line_of(n));
+}
+
+static void tree(struct walk *w, const yaml_node_t *n, char *name, size_t name_n, int depth);
+
+/* routing: {strategy: …} is SMARTFLOW_ROUTING_STRATEGY. */
+static void routing(struct walk *w, const yaml_node_t *n)
+{
+    static const struct str lists[] = {
+        STR_INIT("chains"), STR_INIT("deployments"), STR_INIT("tiers")};
+    char name[NAME_MAX_];
+
+    if (n->type != YAML_MAPPING_NODE) {
+        loader_problem(w->l, line_of(n), "routing must be a mapping");
+        return;
+    }
+    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+        const yaml_node_t *k = yaml_document_get_node(w->doc, p->key);
+        const yaml_node_t *v = yaml_document_get_node(w->doc, p->value);
+        struct str key = scalar(w, k, "a setting's name");
+        unsigned i = 0;
+        while (i < ARRAY_LEN(lists) && !str_eq(key, lists[i]))
+            i++;
+        if (i < ARRAY_LEN(lists)) {
+            routing_rows(w, v, (enum routing_kind)i);
+        } else if (str_eq(key, STR("provider_budgets"))) {
+            budget_map(w, v);
+        } else {
+            int len = snprintf(
+                name, sizeof name, "SMARTFLOW_ROUTING_" STR_FMT, (int)MIN(key.n, 64), key.p);
+            for (int c = 0; c < len; c++)
+                name[c] = name[c] == '-' ? '_' : (char)toupper((unsigned char)name[c]);
+            tree(w, v, name, (size_t)len, 1);
+        }
+    }
+}
+
 /* --- lists that also exist as comma-separated variables --- */
 
 static void joined(struct walk *w, const char *name, const yaml_node_t *n)
@@ -236,8 +319,6 @@ static void unknown(struct walk *w, struct str name, unsigned line)
         loader_problem(w->l, line, "unknown setting " STR_FMT, STR_ARG(name));
 }
 
-static void tree(struct walk *w, const yaml_node_t *n, char *name, size_t name_n, int depth);
-
 static void member(
     struct walk *w, const yaml_node_t *k, const yaml_node_t *v, char *name, size_t at, int depth)
 {
@@ -251,6 +332,10 @@ static void member(
     }
     if (at == 0 && str_eq(key, STR("virtual_keys"))) {
         virtual_keys(w, v);
+        return;
+    }
+    if (at == 0 && str_eq(key, STR("routing"))) {
+        routing(w, v);
         return;
     }
     if (at + key.n + 2 >= NAME_MAX_) {
@@ -308,6 +393,7 @@ void loader_yaml(struct loader *l)
             parser.problem ? parser.problem : "cannot be read");
     } else {
         struct walk w = {.l = l, .doc = &doc};
+        l->routing_tail = &l->routing;
         yaml_node_t *root = yaml_document_get_root_node(&doc);
         if (root)
             tree(&w, root, name, 0, 0);

@@ -1,11 +1,13 @@
 /*
- * The routing stage: from what the request says to one upstream and the model's name there. Later
- * steps put strategies and fallback chains behind the same stage; its result stays the same.
+ * The routing stage: from what the request says to one upstream and the model's name there, or to a
+ * plan of several.
  */
 #include "route/route.h"
 
-#include "llm/prices.h"
+#include "providers/face.h"
+#include "route/budget.h"
 #include "route/owned.h"
+#include "route/plan.h"
 #include "text/nearest.h"
 
 #include <errno.h>
@@ -34,24 +36,22 @@ static const struct route_alias *alias_of(const struct route_settings *s, struct
 }
 
 /* Claude Code marks the long-context variant in the name; providers do not know the mark. */
-static struct str without_mark(struct exchange *x, struct str model)
+static struct str without_mark(enum dialect d, struct str model)
 {
-    if (x->dialect == DIALECT_ANTHROPIC && str_ends(model, STR("[1m]")))
+    if (d == DIALECT_ANTHROPIC && str_ends(model, STR("[1m]")))
         return str_to(model, model.n - 4);
     return model;
 }
 
-/* The name that is looked up: one alias is followed, which may have the mark or be asked for with
- * it. */
-static struct str real_name(struct exchange *x)
+/* One alias is followed, which may have the mark or be asked for with it. */
+struct str route_real_name(const struct route_settings *s, enum dialect d, struct str model)
 {
-    const struct route_settings *s = x->route_settings;
-    struct str plain = without_mark(x, x->model_asked);
-    const struct route_alias *a = alias_of(s, x->model_asked);
+    struct str plain = without_mark(d, model);
+    const struct route_alias *a = alias_of(s, model);
 
     if (!a)
         a = alias_of(s, plain);
-    return a ? without_mark(x, a->target) : plain;
+    return a ? without_mark(d, a->target) : plain;
 }
 
 /* --- refusals --- */
@@ -106,8 +106,16 @@ static int wrong_dialect(struct exchange *x, const struct provider *p)
     if (use.n)
         x->error.hint = arena_printf(&x->arena, "Use " STR_FMT " for it.", STR_ARG(use));
     return exchange_fail_param(x, 400, STR("unsupported_dialect"), STR("model"),
-        STR_FMT " speaks another dialect than this endpoint (" STR_FMT ").", STR_ARG(p->title),
+        STR_FMT " has nothing that could serve this endpoint (" STR_FMT ").", STR_ARG(p->title),
         STR_ARG(x->match.endpoint->example));
+}
+
+static int over_budget(struct exchange *x, const struct provider *p)
+{
+    x->error.no_retry = true;
+    x->error.type = STR("budget_exceeded");
+    return exchange_failf(x, 429, STR("insufficient_quota"),
+        "The daily budget for " STR_FMT " is used up.", STR_ARG(p->title));
 }
 
 static int not_allowed(struct exchange *x, const char *what, struct str name)
@@ -212,24 +220,36 @@ static const struct upstream *without_model(struct exchange *x)
     return only ? only : u;
 }
 
-static int choose(struct exchange *x, const struct upstream **ret)
+/* Whether a provider could serve this kind of call at all. facts: of the model there. */
+static bool serves(const struct exchange *x, const struct upstream *u, struct str model,
+    const struct model_facts *facts)
+{
+    struct face_asked a = {x->dialect, x->match.endpoint->kind, x->stream, model, facts};
+    enum endpoint_kind kind;
+
+    return provider_face_for(u->provider, &a, &kind) != NULL;
+}
+
+static const struct upstream *forced(struct exchange *x, struct str model)
 {
     const struct route_settings *s = x->route_settings;
-    struct str asked = http_get(&x->rq->head.fields, HTTP_X_SMARTFLOW_PROVIDER), rest;
-    struct str model = real_name(x);
-    const struct provider *p = model.n ? route_by_name(model, &rest) : NULL;
-    int r;
+    const struct upstream *u = route_forced(&s->rules);
 
-    x->model = model;
-    if (p)
-        x->model = rest;
+    if (!u || !model.n || !u->configured || (x->match.endpoint->flags & EP_BY_ID) || owner(x))
+        return NULL;
+    struct str there = route_model_at(s, model, u->provider);
+    return serves(x, u, there, prices_find(s->prices, u->provider->id, there)) ? u : NULL;
+}
+
+/* By what the model's name says, and where it says nothing. */
+static int by_name(struct exchange *x, struct str model, const struct upstream **ret)
+{
+    const struct route_settings *s = x->route_settings;
+    struct str rest;
+    const struct provider *p = model.n ? route_by_name(model, &rest) : NULL;
+
+    x->model = p ? rest : model;
     *ret = NULL;
-    if (asked.n) {
-        if (p && !str_eq(p->id, asked)) /* "openai/gpt-4o" is OpenRouter's own name for it */
-            x->model = model;
-        *ret = by_header(x, asked, &r);
-        return r;
-    }
     if (!(x->match.endpoint->flags & EP_BY_ID) && (*ret = owner(x)))
         return 0;
     if (!model.n) {
@@ -243,21 +263,37 @@ static int choose(struct exchange *x, const struct upstream **ret)
             return 0;
         }
     }
-    if (p)
-        *ret = route_upstream(s, p->id);
-    else
-        *ret = s->default_upstream;
+    *ret = p ? route_upstream(s, p->id) : s->default_upstream;
     return *ret ? 0 : not_found(x);
 }
 
-static int route(struct exchange *x)
+static int choose(struct exchange *x, struct str model, const struct upstream **ret)
 {
     const struct route_settings *s = x->route_settings;
-    const struct upstream *u;
-    int r = choose(x, &u);
+    struct str asked = http_get(&x->rq->head.fields, HTTP_X_SMARTFLOW_PROVIDER);
+    int r = 0;
 
+    if ((*ret = forced(x, model)))
+        x->routing = arena_new(&x->arena, struct routing_log);
+    else if (asked.n)
+        *ret = by_header(x, asked, &r);
     if (r < 0)
         return r;
+    if (!*ret)
+        return by_name(x, model, ret);
+    x->model = model.n ? route_model_at(s, model, (*ret)->provider) : model;
+    if (x->routing)
+        x->routing->note = STR("forced");
+    return 0;
+}
+
+/* --- one target --- */
+
+static int take_one(struct exchange *x, const struct upstream *u)
+{
+    const struct route_settings *s = x->route_settings;
+    int r;
+
     if (!u->configured) {
         const struct upstream *demo = demo_of(s);
         if (!demo)
@@ -265,14 +301,159 @@ static int route(struct exchange *x)
         x->facts = prices_find(s->prices, u->provider->id, x->model);
         u = demo;
     }
-    if (!provider_face(u->provider, x->dialect, x->match.endpoint->kind))
+    if (!x->facts && x->model.n)
+        x->facts = prices_find(s->prices, u->provider->id, x->model);
+    if (!serves(x, u, x->model, x->facts))
         return wrong_dialect(x, u->provider);
     if ((r = check_key(x, u)) < 0)
         return r;
+    if (route_budget_spent(&s->rules, u->provider->id, clock_wall()))
+        return over_budget(x, u->provider);
     x->upstream = u;
-    if (!x->facts && x->model.n)
-        x->facts = prices_find(s->prices, u->provider->id, x->model);
     return 0;
+}
+
+/* --- several --- */
+
+void route_take(struct exchange *x, const struct plan_target *t)
+{
+    x->upstream = t->upstream;
+    x->model = t->model;
+    x->facts = t->facts;
+}
+
+struct str route_reasons(const struct plan *p, struct arena *a)
+{
+    _cleanup_(buf_free) struct buf b = {0};
+
+    buf_init(&b, 4096);
+    for (unsigned i = 0; i < p->n; i++) {
+        const struct plan_target *t = &p->at[i];
+        if (t->reason != PLAN_USABLE)
+            buf_printf(&b, "%s" STR_FMT " " STR_FMT ": " STR_FMT, b.n ? "; " : "",
+                STR_ARG(t->deployment.n ? t->deployment : t->upstream->provider->id),
+                (int)MIN(t->model.n, 100), t->model.p, STR_ARG(plan_reason_text(t->reason)));
+    }
+    return arena_dup(a, buf_str(&b));
+}
+
+/* Only what was in the way of all is worth an error of its own. */
+static int nobody_serves(struct exchange *x, const struct plan *p)
+{
+    enum plan_reason why = p->n ? p->at[0].reason : PLAN_NOT_CONFIGURED;
+
+    for (unsigned i = 1; i < p->n; i++)
+        why = p->at[i].reason == why                ? why
+              : p->at[i].reason == PLAN_OVER_BUDGET ? PLAN_OVER_BUDGET
+              : why == PLAN_OVER_BUDGET             ? why
+                                                    : PLAN_REASONS;
+    if (why == PLAN_OVER_BUDGET)
+        return over_budget(x, p->at[0].upstream->provider);
+    if (why == PLAN_MODEL_NOT_ALLOWED)
+        return not_allowed(x, "model", x->model_asked);
+    if (why == PLAN_PROVIDER_NOT_ALLOWED)
+        return not_allowed(x, "provider", p->at[0].upstream->provider->id);
+    if (why == PLAN_NO_FACE)
+        return wrong_dialect(x, p->at[0].upstream->provider);
+    x->error.hint = route_reasons(p, &x->arena);
+    return exchange_fail(
+        x, 503, STR("no_provider_available"), STR("No target of the chain can serve this call."));
+}
+
+static int take_plan(struct exchange *x, const struct plan_asked *a, const struct route_chain *c)
+{
+    struct plan *p;
+
+    if (plan_make(a, c, &p) < 0)
+        return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
+    if (x->routing)
+        p->log.note = x->routing->note;
+    x->routing = &p->log;
+    if (!p->usable)
+        return nobody_serves(x, p);
+    x->plan = p;
+    route_take(x, &p->at[0]);
+    return 0;
+}
+
+static struct str header(const struct exchange *x, struct str name)
+{
+    return http_get_other(&x->rq->head.fields, name);
+}
+
+static void ask(const struct exchange *x, struct str model, struct plan_asked *a)
+{
+    *a = (struct plan_asked){.settings = x->route_settings,
+        .key = x->key,
+        .dialect = x->dialect,
+        .kind = x->match.endpoint->kind,
+        .stream = x->stream,
+        .own_credential = x->caller_credential.n > 0,
+        .model = model,
+        .shown = x->model_asked,
+        .tags = http_get(&x->rq->head.fields, HTTP_X_SMARTFLOW_TAGS),
+        .lcr = header(x, STR("x-smartflow-lcr")),
+        .body = x->body,
+        .now = clock_now(),
+        .arena = (struct arena *)&x->arena};
+}
+
+/* Several targets make sense for a call whose body is here whole, that names a model, and that goes
+ * on with nothing which one provider has. */
+static bool may_have_plan(const struct exchange *x, struct str model)
+{
+    const struct endpoint *e = x->match.endpoint;
+
+    return model.n && x->body.p && (e->flags & EP_JSON) &&
+           !(e->flags & (EP_BY_ID | EP_WEBSOCKET)) && !x->owned && !x->part &&
+           !x->caller_credential.n;
+}
+
+/* Whether anything but the name decides, of calls that no chain takes. */
+static bool is_general(const struct route_rules *r)
+{
+    return r->strategy != STRATEGY_NONE || r->lcr.efficient_provider.n || r->retries || r->hedge;
+}
+
+/* What may be there without a chain: the general strategy, and tries. */
+static const struct route_chain *general(
+    const struct exchange *x, const struct plan_asked *a, const struct upstream *u)
+{
+    const struct route_rules *r = &a->settings->rules;
+    bool named = http_has(&x->rq->head.fields, HTTP_X_SMARTFLOW_PROVIDER) || x->routing;
+    const struct route_chain *c = NULL;
+
+    if (!named && (r->strategy != STRATEGY_NONE || plan_lcr_mode(a) != LCR_OFF))
+        c = plan_automatic(a, u, x->model);
+    if (!c && (r->retries || r->hedge) && u->configured)
+        c = plan_single(a, u, x->model);
+    return c;
+}
+
+static int route(struct exchange *x)
+{
+    const struct route_settings *s = x->route_settings;
+    struct str model = route_real_name(s, x->dialect, x->model_asked);
+    bool several = may_have_plan(x, model);
+    const struct route_chain *c;
+    const struct upstream *u;
+    struct plan_asked a;
+    int r;
+
+    if (several && s->rules.chains_n && !route_forced(&s->rules) &&
+        !http_has(&x->rq->head.fields, HTTP_X_SMARTFLOW_PROVIDER) &&
+        (c = route_chain_for(&s->rules, model))) {
+        ask(x, model, &a);
+        return take_plan(x, &a, c);
+    }
+    if ((r = choose(x, model, &u)) < 0)
+        return r;
+    if (several && is_general(&s->rules)) {
+        ask(x, model, &a);
+        if ((c = general(x, &a, u)))
+            return take_plan(x, &a, c);
+    }
+    return take_one(x, u);
 }
 
 const struct stage stage_route = {

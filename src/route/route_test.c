@@ -2,7 +2,9 @@
 #include "route/route.h"
 
 #include "llm/exchange_test.h"
+#include "route/budget.h"
 #include "route/owned.h"
+#include "route/plan.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -155,15 +157,152 @@ static void test_demo(void)
     CHECK_STR(chat("nothing"), STR("404 model_not_found"));
 }
 
-static void test_wrong_dialect(void)
+/* Where a call can be translated, another dialect is no obstacle; elsewhere it is. */
+static void test_other_dialects(void)
 {
-    configure("openai anthropic gemini replicate");
-    CHECK_STR(chat("claude-sonnet-4-6"), STR("400 unsupported_dialect"));
+    configure("openai anthropic gemini replicate deepgram");
+    CHECK_STR(chat("claude-sonnet-4-6"), STR("anthropic claude-sonnet-4-6"));
+    CHECK_STR(routed(post("/v1/messages", "", "gpt-4o")), STR("openai gpt-4o"));
+    CHECK_STR(routed(post("/v1/responses", "", "gemini-2.5-pro")), STR("gemini gemini-2.5-pro"));
+    CHECK_STR(chat("replicate/x"), STR("replicate x"));
+    CHECK_STR(chat("deepgram/nova-3"), STR("400 unsupported_dialect"));
+    CHECK_STR(routed(post("/v1/audio/speech", "", "claude-x")), STR("400 unsupported_dialect"));
     CHECK(str_find(made.x.error.hint, STR("/v1/messages")) > 0);
-    CHECK_STR(routed(post("/v1/messages", "", "gpt-4o")), STR("400 unsupported_dialect"));
-    CHECK(str_find(made.x.error.hint, STR("/v1/chat/completions")) > 0);
-    CHECK_STR(routed(post("/v1/responses", "", "gemini-2.5-pro")), STR("400 unsupported_dialect"));
-    CHECK_STR(chat("replicate/x"), STR("400 unsupported_dialect"));
+}
+
+/* The header takes any model to any provider, by the equivalent of its tier. */
+static void test_any_to_any(void)
+{
+    const char *anthropic = "x-smartflow-provider: anthropic\r\n";
+
+    configure("openai anthropic gemini ollama");
+    CHECK_STR(routed(post("/v1/chat/completions", anthropic, "gpt-5.4")),
+        STR("anthropic claude-opus-4-6"));
+    CHECK_STR(made.x.model_asked, STR("gpt-5.4"));
+    CHECK(made.x.facts && str_eq(made.x.facts->model, STR("claude-opus-4-6")));
+    CHECK_STR(routed(post("/v1/messages", "x-smartflow-provider: openai\r\n", "claude-sonnet-4-6")),
+        STR("openai gpt-4.1"));
+    CHECK_STR(routed(post(
+                  "/v1/messages", "x-smartflow-provider: ollama\r\n", "claude-haiku-4-5-20251001")),
+        STR("ollama phi4"));
+    CHECK_STR(routed(post("/v1/chat/completions", anthropic, "claude-opus-4-5")),
+        STR("anthropic claude-opus-4-5"));
+}
+
+/* --- chains --- */
+
+static struct exchange *with_body(const char *fields, const char *model, const char *body)
+{
+    struct exchange *x = post("/v1/chat/completions", fields, model);
+
+    x->body = str_of(body);
+    return x;
+}
+
+static struct arena rules_arena;
+
+static void add_chain(const char *text)
+{
+    static struct route_chain chains[4];
+    struct error e = {0};
+
+    if (settings.rules.chains != chains)
+        settings.rules.chains_n = 0;
+    settings.rules.chains = chains;
+    struct route_chain *c = &chains[settings.rules.chains_n++];
+    if (route_chain_parse(&settings, str_of(text), &rules_arena, c, &e) < 0)
+        tap_fail(__FILE__, __LINE__, STR_FMT ": " STR_FMT, STR_ARG(e.param), STR_ARG(e.message));
+}
+
+static void test_chains(void)
+{
+    configure("openai groq anthropic");
+    add_chain("{\"name\":\"main\",\"models\":[\"gpt-4o\"],\"targets\":[{\"provider\":\"groq\","
+              "\"model\":\"llama\"},{\"provider\":\"anthropic\"}]}");
+    CHECK_STR(routed(with_body("", "gpt-4o", "{}")), STR("groq llama"));
+    CHECK(made.x.plan && made.x.plan->usable == 2 && made.x.routing == &made.x.plan->log);
+    CHECK_STR(made.x.plan->at[1].model, STR("claude-sonnet-4-6"));
+    CHECK_STR(routed(with_body("", "main", "{}")), STR("groq llama"));
+    CHECK_STR(routed(with_body("", "gpt-4.1", "{}")), STR("openai gpt-4.1"));
+    CHECK(!made.x.plan && !made.x.routing); /* a name alone: nothing is decided */
+    /* the header goes before a chain, and what goes on elsewhere takes none */
+    CHECK_STR(routed(with_body("x-smartflow-provider: openai\r\n", "gpt-4o", "{}")),
+        STR("openai gpt-4o"));
+    CHECK(!made.x.plan);
+    /* without a body at hand nothing can be sent twice */
+    CHECK_STR(routed(post("/v1/chat/completions", "", "gpt-4o")), STR("openai gpt-4o"));
+}
+
+static void test_nobody_serves(void)
+{
+    configure("openai");
+    settings.rules.chains_n = 0;
+    add_chain("{\"name\":\"main\",\"providers\":[\"groq\",\"xai\"]}");
+    CHECK_STR(routed(with_body("", "main", "{}")), STR("503 no_provider_available"));
+    CHECK(str_find(made.x.error.hint, STR("not configured")) > 0);
+    settings.rules.chains_n = 0;
+    add_chain("{\"name\":\"main\",\"providers\":[\"deepgram\"]}");
+    ((struct upstream *)route_upstream(&settings, STR("deepgram")))->configured = true;
+    CHECK_STR(routed(with_body("", "main", "{}")), STR("400 unsupported_dialect"));
+}
+
+static void test_forced(void)
+{
+    configure("openai anthropic groq");
+    settings.rules.chains_n = 0;
+    add_chain("{\"name\":\"main\",\"models\":[\"gpt-4o\"],\"providers\":[\"groq\"]}");
+    settings.rules.forced = route_upstream(&settings, STR("anthropic"));
+    settings.rules.forced_until = clock_wall() + 60 * NS_PER_S;
+    CHECK_STR(routed(with_body("", "gpt-4o", "{}")), STR("anthropic claude-sonnet-4-6"));
+    CHECK_STR(made.x.routing->note, STR("forced"));
+    CHECK_STR(routed(with_body("x-smartflow-provider: groq\r\n", "gpt-5.4", "{}")),
+        STR("anthropic claude-opus-4-6"));
+    /* what it cannot serve goes where it would */
+    CHECK_STR(routed(post("/v1/audio/speech", "", "tts-1")), STR("openai tts-1"));
+    settings.rules.forced_until = clock_wall() - 1;
+    CHECK_STR(routed(with_body("", "gpt-4o", "{}")), STR("groq gpt-4o"));
+    settings.rules = (struct route_rules){0};
+}
+
+static void test_retries_without_chain(void)
+{
+    configure("openai");
+    settings.rules = (struct route_rules){.retries = 2};
+    CHECK_STR(routed(with_body("", "gpt-4o", "{}")), STR("openai gpt-4o"));
+    CHECK(made.x.plan && made.x.plan->n == 1 && made.x.plan->chain->retries == 2);
+    settings.rules = (struct route_rules){0};
+}
+
+static void test_strategy_without_chain(void)
+{
+    configure("openai anthropic gemini");
+    settings.rules = (struct route_rules){.strategy = STRATEGY_COST};
+    CHECK_STR(routed(with_body("", "gpt-4.1", "{}")), STR("gemini gemini-2.5-flash"));
+    CHECK_EQ(made.x.plan->usable, 3);
+    /* who is asked for outright is asked */
+    CHECK_STR(routed(with_body("x-smartflow-provider: openai\r\n", "gpt-4.1", "{}")),
+        STR("openai gpt-4.1"));
+    settings.rules = (struct route_rules){0};
+}
+
+static void test_provider_budget(void)
+{
+    static const struct route_budget budgets[] = {{STR_INIT("openai"), 1}};
+
+    configure("openai groq");
+    settings.rules = (struct route_rules){.budgets = budgets, .budgets_n = 1};
+    route_budget_use(NULL);
+    CHECK_STR(chat("gpt-4o"), STR("openai gpt-4o"));
+    route_budget_add(STR("openai"), 1, clock_wall());
+    CHECK_STR(chat("gpt-4o"), STR("429 insufficient_quota"));
+    CHECK_STR(made.x.error.type, STR("budget_exceeded"));
+    add_chain("{\"name\":\"main\",\"providers\":[\"openai\",\"groq\"]}");
+    CHECK_STR(routed(with_body("", "main", "{}")), STR("groq main"));
+    settings.rules.chains_n = 0;
+    add_chain("{\"name\":\"main\",\"providers\":[\"openai\",\"xai\"]}");
+    CHECK_STR(routed(with_body("", "main", "{}")), STR("429 insufficient_quota"));
+    route_budget_use(NULL);
+    settings.rules = (struct route_rules){0};
 }
 
 static void test_azure_door(void)
@@ -340,6 +479,7 @@ static void test_owners(void)
 
 int main(void)
 {
+    arena_init(&rules_arena, NULL, 0, MIB);
     TAP_RUN(test_names);
     TAP_RUN(test_header);
     TAP_RUN(test_aliases);
@@ -347,7 +487,14 @@ int main(void)
     TAP_RUN(test_not_found);
     TAP_RUN(test_not_configured);
     TAP_RUN(test_demo);
-    TAP_RUN(test_wrong_dialect);
+    TAP_RUN(test_other_dialects);
+    TAP_RUN(test_any_to_any);
+    TAP_RUN(test_chains);
+    TAP_RUN(test_nobody_serves);
+    TAP_RUN(test_forced);
+    TAP_RUN(test_retries_without_chain);
+    TAP_RUN(test_strategy_without_chain);
+    TAP_RUN(test_provider_budget);
     TAP_RUN(test_azure_door);
     TAP_RUN(test_without_model);
     TAP_RUN(test_model_list);
@@ -356,6 +503,7 @@ int main(void)
     TAP_RUN(test_own_credential);
     TAP_RUN(test_owners);
     made_end(&made);
+    arena_free(&rules_arena);
     configure("");
     return tap_done();
 }
