@@ -6,6 +6,7 @@
 #include "gateway/gateway_int.h"
 #include "keys/limits.h"
 #include "ledger/ledger.h"
+#include "route/budget.h"
 
 bool gw_account_may_wait(const struct exchange *x)
 {
@@ -19,6 +20,8 @@ int gw_account(struct exchange *x)
     x->accounted = true;
     stage_settle.on_request(x);
     limits_settle(x);
+    if (x->provider_scope.n)
+        route_budget_add(x->upstream->provider->id, x->charged_nano, x->started_wall);
     return ledger_call_outcome(x);
 }
 

@@ -345,8 +345,10 @@ static int read_body(struct exchange *x)
         r = gw_ws_accept(x);
     else if (x->match.endpoint->kind == KIND_REALTIME_WS)
         r = model_from_query(x);
-    if (x->match.endpoint->kind == KIND_STREAM_GENERATE)
+    if (x->match.endpoint->kind == KIND_STREAM_GENERATE ||
+        str_ends(x->match.rest, STR(":streamRawPredict")))
         x->stream = true;
+    x->stream_asked = x->stream;
     return r < 0 ? r : gw_check_model(x);
 }
 

@@ -5,75 +5,19 @@
  * What may suspend: everything here. A client that goes away cancels the coroutine; each wait then
  * returns -ECANCELED, and http_call_end() closes the upstream at once.
  */
-#include "gateway/gateway_int.h"
+#include "gateway/attempt.h"
 #include "gateway/own.h"
+#include "gateway/translated.h"
 #include "keys/limits.h"
 #include "ledger/ledger.h"
-#include "json/splice.h"
+#include "route/budget.h"
+#include "route/route.h"
 
 #include <errno.h>
 
-/* --- edits to a JSON body --- */
-
-static int put_model(struct exchange *x, struct splice *to, bool insert)
-{
-    struct json_span *s = &x->spans[BODY_MODEL];
-    _cleanup_(buf_free) struct buf lit = {0};
-    size_t at = json_inside(x->body), first = at;
-    struct str key, value;
-
-    buf_init(&lit, 4096);
-    buf_addstr(&lit, insert ? STR("\"model\":") : STR(""));
-    buf_addjson(&lit, x->model);
-    if (insert && json_next(x->body, &first, &key, &value))
-        buf_addc(&lit, ',');
-    struct str with = arena_dup(&x->arena, buf_str(&lit));
-    if (lit.err || !with.p)
-        return -ENOMEM;
-    return insert ? splice_replace(to, at, at, with) : splice_replace(to, s->value, s->end, with);
-}
-
-/* Below an Azure deployment the path's name is the one that was checked, so it must be the body's,
- * too: another upstream than Azure would read that. */
-static int edit_model(struct exchange *x, struct splice *to)
-{
-    struct json_span *s = &x->spans[BODY_MODEL];
-
-    if (!x->model.n || (x->match.endpoint->flags & EP_MODEL_PATH))
-        return 0;
-    if (x->match.azure_deployment)
-        return put_model(x, to, s->key == s->end);
-    if (s->type != JSON_STRING || str_eq(x->model, x->model_asked))
-        return 0;
-    return put_model(x, to, false);
-}
-
-/* Asks for usage in the stream where the client did not: always metered, shown only when asked. */
-static int edit_usage(struct exchange *x, struct splice *to)
-{
-    struct json_span *o = &x->spans[BODY_STREAM_OPTIONS], *u = &x->spans[BODY_INCLUDE_USAGE];
-    int r;
-
-    if (!x->stream || x->usage_asked || !(x->match.endpoint->flags & EP_USAGE_OPT))
-        return 0;
-    if (u->type == JSON_FALSE || u->key != u->end) /* false or null */
-        r = splice_replace(to, u->value, u->end, STR("true"));
-    else if (o->type == JSON_OBJECT)
-        r = splice_replace(to, o->value + 1, o->value + 1,
-            o->items ? STR("\"include_usage\":true,") : STR("\"include_usage\":true"));
-    else if (o->key != o->end) /* "stream_options":null */
-        r = splice_replace(to, o->value, o->end, STR("{\"include_usage\":true}"));
-    else
-        r = splice_replace(to, x->spans[BODY_STREAM].end, x->spans[BODY_STREAM].end,
-            STR(",\"stream_options\":{\"include_usage\":true}"));
-    if (r == 0)
-        x->usage_injected = true;
-    return r;
-}
-
 /* --- start and head --- */
 
-static int call_failed(struct exchange *x, int r, const struct error *e)
+int gw_call_failed(struct exchange *x, int r, const struct error *e)
 {
     if (r == -ECANCELED || co_cancelled()) {
         x->outcome = OUTCOME_CANCELLED;
@@ -93,33 +37,68 @@ static int call_failed(struct exchange *x, int r, const struct error *e)
     return -EREMOTEIO;
 }
 
+/* The counter of its provider's daily budget, which the ledger shall know, too. */
+static void take_scope(struct exchange *x)
+{
+    struct str provider = x->upstream->provider->id;
+    char room[ROUTE_COUNTER_BYTES];
+
+    x->provider_scope = STR_NONE;
+    if (x->hold && route_budget_of(&x->route_settings->rules, provider))
+        x->provider_scope = arena_dup(&x->arena,
+            route_budget_counter(provider, x->started_wall, room, &x->provider_scope_end));
+}
+
 /* What must be so before an upstream sees the call: its money is held, and it is on the journal. */
 static int begin_attempt(struct exchange *x)
 {
-    int r = limits_reserve(x);
+    if (x->route_settings->rules.budgets_n)
+        take_scope(x);
+    int r = x->hedging ? limits_reserve_again(x) : limits_reserve(x);
 
     return r < 0 ? r : ledger_call_open(x);
+}
+
+static int64_t sooner(int64_t span, int64_t usual, int64_t at, int64_t now)
+{
+    span = span ? span : usual;
+    return at ? MAX(MIN(span, at - now), NS_PER_MS) : span;
+}
+
+/* The provider's, cut where the call or its attempt has to end sooner. */
+static struct http_timeouts timeouts_of(const struct exchange *x)
+{
+    struct http_timeouts t = x->upstream->timeouts;
+
+    if (!x->deadline && !x->first_token_by)
+        return t;
+    int64_t now = clock_now();
+    if (x->deadline)
+        t.total = sooner(t.total, 1800 * NS_PER_S, x->deadline, now);
+    if (x->first_token_by)
+        t.first_byte = sooner(t.first_byte, 600 * NS_PER_S, x->first_token_by, now);
+    return t;
 }
 
 int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n, uint64_t length,
     bool has_body, bool stream_body, struct http_call **ret)
 {
     const struct upstream *u = x->upstream;
-    const struct provider_face *face =
-        provider_face(u->provider, x->dialect, x->match.endpoint->kind);
     struct str method = x->rq->head.method_text, target, fields;
     struct error e = {0};
     char *errbuf;
-    int r = begin_attempt(x);
+    int r = x->face ? 0 : gw_attempt_begin(x);
 
-    if (r < 0)
+    if (r < 0 || (r = begin_attempt(x)) < 0)
         return r;
     struct buf *b = gw_scratch();
-    if ((r = provider_target(u, face, x, b)) < 0)
+    r = gw_is_remade(x) ? provider_target_of(u, x->face, x->up_kind, x->stream, x, b)
+                        : provider_target(u, x->face, x, b);
+    if (r < 0)
         return r;
     x->upstream_key = x->caller_credential.n ? NULL : gw_own_key(x, u);
     target = arena_dup(&x->arena, buf_str(b));
-    r = gw_upstream_fields(x, face, method, target, &fields);
+    r = gw_upstream_fields(x, x->face, method, target, body, body_n, &fields);
     if (r < 0)
         return r;
     if (!target.p || !(errbuf = arena_alloc(&x->arena, 512)))
@@ -137,8 +116,9 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     };
     x->attempts++;
     x->upstream_sent_at = clock_now();
-    r = http_call_start(&u->origin, &rq, &u->timeouts, ret, &e, errbuf);
-    return r < 0 ? call_failed(x, r, &e) : 0;
+    struct http_timeouts timeouts = timeouts_of(x);
+    r = http_call_start(&u->origin, &rq, &timeouts, ret, &e, errbuf);
+    return r < 0 ? gw_call_failed(x, r, &e) : 0;
 }
 
 static int retry_after(const struct http_head *h)
@@ -162,12 +142,17 @@ int gw_credential_refused(struct exchange *x)
 
 #define KEYS_TRIED_MAX 4
 
-/* -EKEYREJECTED: nothing was sent to the client, and the provider has another credential here. */
-static int check_status(struct exchange *x, const struct http_head *h)
+/* A credential that is refused, or, where other targets would be tried for that, rate limited. */
+static bool is_keys_fault(const struct exchange *x, int status)
+{
+    return status == 401 ? x->plan || x->attempts < KEYS_TRIED_MAX : status == 429 && x->plan;
+}
+
+int gw_check_status(struct exchange *x, const struct http_head *h)
 {
     x->upstream_status = h->status;
     upstream_key_report(x->upstream_key, h->status, retry_after(h));
-    if (h->status == 401 && x->can_send_again && x->attempts < KEYS_TRIED_MAX && x->upstream_key &&
+    if (is_keys_fault(x, h->status) && x->can_send_again && x->upstream_key &&
         upstream_pick_other(x->upstream, x->upstream_key))
         return -EKEYREJECTED;
     return h->status == 401 && !x->caller_credential.n ? gw_credential_refused(x) : 0;
@@ -179,9 +164,9 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
     int r = http_call_head(c, ret, &e);
 
     if (r < 0)
-        return call_failed(x, r, &e);
+        return gw_call_failed(x, r, &e);
     x->upstream_first_at = http_call_info(c).first_byte_at;
-    return check_status(x, *ret);
+    return gw_check_status(x, *ret);
 }
 
 /* --- the stage --- */
@@ -191,22 +176,18 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
 __attribute__((noinline)) static int send_json(
     struct exchange *x, struct http_call **ret, const struct http_head **ret_head)
 {
-    _cleanup_(buf_free) struct buf unmarked = {0};
-    struct iovec iov[2 * SPLICE_MAX_EDITS + 1];
-    struct str body = x->body;
-    struct splice edits;
-    int r;
+    struct gw_body body;
+    int r = gw_attempt_begin(x);
 
-    if (x->match.endpoint->kind == KIND_MESSAGE_BATCHES) { /* has no edits of the other kinds */
-        buf_init(&unmarked, body.n);
-        body = gw_without_marks(body, &unmarked);
-    }
-    splice_init(&edits, body);
-    if ((r = edit_model(x, &edits)) < 0 || (r = edit_usage(x, &edits)) < 0)
-        return exchange_fail(x, 500, STR("internal_error"), STR("Editing the body failed."));
-    unsigned n = splice_iov(&edits, iov);
-    r = gw_call_start(x, iov, n, splice_length(&edits), true, false, ret);
-    return r < 0 ? r : gw_call_head(x, *ret, ret_head);
+    if (r < 0)
+        return r;
+    r = gw_body_for_target(x, &body);
+    if (r == 0)
+        r = gw_call_start(x, body.iov, body.n, body.length, true, false, ret);
+    if (r == 0)
+        r = gw_call_head(x, *ret, ret_head);
+    gw_body_free(&body);
+    return r;
 }
 
 static int call_json(struct exchange *x)
@@ -215,6 +196,8 @@ static int call_json(struct exchange *x)
     const struct http_head *head;
     int r;
 
+    if (x->plan)
+        return gw_attempts(x);
     x->can_send_again = true;
     while ((r = send_json(x, &c, &head)) == -EKEYREJECTED) {
         http_call_end(c);
@@ -247,8 +230,12 @@ static int call(struct exchange *x)
 
     if (e->flags & EP_WEBSOCKET)
         return gw_call_websocket(x);
-    if ((e->flags & EP_JSON) && x->body.p)
-        return call_json(x);
+    if ((e->flags & EP_JSON) && x->body.p) {
+        int r = gw_attempt_begin(x);
+        if (r < 0)
+            return r;
+        return gw_counts_here(x) ? gw_count_here(x) : call_json(x);
+    }
     if (e->flags & EP_MULTIPART)
         return gw_call_multipart(x);
     if (e->kind == KIND_MODELS)

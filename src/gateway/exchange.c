@@ -156,6 +156,7 @@ void gw_exchange_end(struct exchange *x)
     free(x->body_copy);
     meter_free(&x->meter);
     gw_upload_free(x->upload);
+    gw_translated_free(x->translated);
     gw_ws_free(x->ws);
     arena_free(&x->arena);
     cell_give(&spans, x->spans);

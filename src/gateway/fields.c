@@ -6,8 +6,9 @@
  */
 #include "base/secret.h"
 #include "crypto/random.h"
-#include "gateway/gateway_int.h"
+#include "gateway/translated.h"
 #include "keys/limits.h"
+#include "llm/routing.h"
 #include "telemetry/telemetry.h"
 
 #include <errno.h>
@@ -106,16 +107,50 @@ static bool is_trace_field(const struct http_field *h)
            (h->id == HTTP_OTHER && str_ieq(h->name, STR("tracestate")));
 }
 
+/* Fields that belong to one dialect alone, with what its SDKs say of themselves. */
+static bool is_of_dialect(const struct http_field *h, enum dialect to)
+{
+    static const struct {
+        struct str begins;
+        int dialect; /* -1: to nobody */
+    } rows[] = {
+        {STR_INIT("anthropic-"), DIALECT_ANTHROPIC},
+        {STR_INIT("openai-"), DIALECT_OPENAI},
+        {STR_INIT("x-goog-"), DIALECT_GEMINI},
+        {STR_INIT("x-amz"), -1},
+        {STR_INIT("x-stainless-"), -1},
+        {STR_INIT("accept"), -1},
+        {STR_INIT("content-"), -1},
+    };
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++)
+        if (str_istarts(h->name, rows[i].begins))
+            return rows[i].dialect == (int)to;
+    return true;
+}
+
+/* What a translated body is, and what is wanted back. */
+static void translated_fields(struct exchange *x, struct buf *out)
+{
+    add_line(out, STR("content-type"), STR("application/json"));
+    add_line(out, STR("accept"),
+        !x->stream                            ? STR("application/json")
+        : x->face->dialect == DIALECT_BEDROCK ? STR("application/vnd.amazon.eventstream")
+                                              : STR("text/event-stream"));
+}
+
 static void client_fields(struct exchange *x, bool websocket, struct buf *out)
 {
     const struct http_fields *f = &x->rq->head.fields;
     bool traced = telemetry_trace_attempt(x, out);
+    bool translated = gw_is_translated(x) || x->face->dialect != x->dialect;
 
     for (unsigned i = 0; i < f->n; i++) {
         const struct http_field *h = &f->at[i];
         if (traced && is_trace_field(h))
             continue;
         if (kept_back(h) || http_is_hop_by_hop(f, h) || h->id == HTTP_VIA)
+            continue;
+        if (translated && !is_of_dialect(h, x->face->dialect))
             continue;
         if (h->id == HTTP_SEC_WEBSOCKET_KEY || h->id == HTTP_SEC_WEBSOCKET_VERSION ||
             h->id == HTTP_SEC_WEBSOCKET_EXTENSIONS || h->id == HTTP_SEC_WEBSOCKET_PROTOCOL)
@@ -124,10 +159,12 @@ static void client_fields(struct exchange *x, bool websocket, struct buf *out)
             continue;
         add_line(out, h->name, h->value);
     }
+    if (translated)
+        translated_fields(x, out);
 }
 
 int gw_upstream_fields(struct exchange *x, const struct provider_face *face, struct str method,
-    struct str target, struct str *ret)
+    struct str target, const struct iovec *body, unsigned body_n, struct str *ret)
 {
     const struct http_fields *f = &x->rq->head.fields;
     const struct provider *p = x->upstream->provider;
@@ -147,7 +184,7 @@ int gw_upstream_fields(struct exchange *x, const struct provider_face *face, str
     }
     if (protocols.n)
         add_line(out, STR("sec-websocket-protocol"), protocols);
-    if (!(x->match.endpoint->flags & EP_METERED) &&
+    if (!(x->match.endpoint->flags & EP_METERED) && !gw_is_translated(x) &&
         x->match.endpoint->kind != KIND_MESSAGE_BATCHES && http_has(f, HTTP_ACCEPT_ENCODING))
         add_line(out, STR("accept-encoding"), http_get(f, HTTP_ACCEPT_ENCODING));
     else
@@ -163,7 +200,7 @@ int gw_upstream_fields(struct exchange *x, const struct provider_face *face, str
     buf_addstr(out, STR("1.1 "));
     buf_addstr(out, own_mark());
     buf_addstr(out, STR("\r\n"));
-    r = provider_sign(x->upstream, face, x, method, target, out);
+    r = provider_sign_body(x->upstream, face, x, method, target, body, body_n, out);
     if (r < 0)
         return r;
     *ret = arena_dup(&x->arena, buf_str(out));
@@ -242,6 +279,10 @@ void gw_own_fields(struct exchange *x, struct buf *out)
     if (x->upstream && is_plain(x->model))
         add_line(out, STR("x-smartflow-model"), x->model);
     gw_cost_fields(x, out);
+    if (x->routing && x->routing->fallbacks)
+        add_line(out, STR("x-smartflow-fallbacks"), digits(number, x->routing->fallbacks));
+    if (x->dropped_params.n)
+        add_line(out, STR("x-smartflow-dropped-params"), x->dropped_params);
     add_line(out, STR("x-smartflow-cache-hit"), STR("false"));
     gw_cors_fields(config_current(), x->rq, out);
 }
@@ -321,5 +362,6 @@ void gw_cors_fields(const struct config *c, struct http_request *rq, struct buf 
         STR("x-request-id, request-id, retry-after, x-smartflow-request-id, x-smartflow-call-id, "
             "x-smartflow-cost-usd, x-smartflow-response-cost, x-smartflow-latency-ms, "
             "x-smartflow-duration-ms, x-smartflow-provider, x-smartflow-model, "
-            "x-smartflow-cache-hit"));
+            "x-smartflow-cache-hit, x-smartflow-fallbacks, x-smartflow-dropped-params, "
+            "x-smartflow-tokens-estimated"));
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "config/config_test.h"
 #include "llm/exchange_test.h"
+#include "providers/face.h"
 
 static struct made made;
 static struct upstream up;
@@ -21,9 +22,9 @@ static struct str upstream_fields(const char *provider, const char *target, cons
     must(upstream_add_key(&up, UPSTREAM_KEY_ENV, STR("sk-ours"), 1) == 0);
     x->upstream_key = upstream_pick(&up);
     x->upstream = &up;
-    const struct provider_face *face =
-        provider_face(up.provider, x->dialect, x->match.endpoint->kind);
-    must(face && gw_upstream_fields(x, face, STR("POST"), STR("/"), &ret) == 0);
+    const struct face_asked asked = {x->dialect, x->match.endpoint->kind, false, STR("m"), NULL};
+    x->face = provider_face_for(up.provider, &asked, &x->up_kind);
+    must(x->face && gw_upstream_fields(x, x->face, STR("POST"), STR("/"), NULL, 0, &ret) == 0);
     return ret;
 }
 
@@ -104,6 +105,27 @@ static void test_model_name(void)
     }
 }
 
+/* What speaks of one dialect goes to providers of that dialect alone. */
+static void test_dialects(void)
+{
+    static const struct {
+        const char *line, *goes_to;
+    } rows[] = {{"anthropic-beta: b\r\n", "anthropic"}, {"anthropic-version: 1\r\n", "anthropic"},
+        {"openai-beta: b\r\n", "openai"}, {"openai-organization: o\r\n", "openai"},
+        {"x-goog-api-client: c\r\n", "gemini"}, {"x-own: 1\r\n", ""}};
+    static const char *const providers[] = {"openai", "anthropic", "gemini"};
+
+    for (unsigned p = 0; p < ARRAY_LEN(providers); p++)
+        for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+            struct str got = upstream_fields(providers[p], "/v1/responses", rows[i].line);
+            bool own = p == 0; /* nothing is translated: all pass */
+            bool passes = own || !rows[i].goes_to[0] || !strcmp(rows[i].goes_to, providers[p]);
+            CHECK_EQ(has(got, rows[i].line), passes);
+        }
+    CHECK(!has(upstream_fields("anthropic", "/v1/chat/completions", "x-stainless-lang: js\r\n"),
+        "stainless"));
+}
+
 static void test_cost(void)
 {
     struct str got = own_fields(STR("m"));
@@ -172,6 +194,7 @@ int main(void)
     TAP_RUN(test_kept_back);
     TAP_RUN(test_defaults_and_via);
     TAP_RUN(test_model_name);
+    TAP_RUN(test_dialects);
     TAP_RUN(test_cost);
     TAP_RUN(test_reply_fields);
     TAP_RUN(test_cors);

@@ -42,7 +42,7 @@ int gw_body_error(struct exchange *x, int r, uint64_t limit);
 /* --- fields.c --- */
 /* The fields that go to the upstream, as text in the arena. drop_encoding: ask for identity. */
 int gw_upstream_fields(struct exchange *x, const struct provider_face *face, struct str method,
-    struct str target, struct str *ret);
+    struct str target, const struct iovec *body, unsigned body_n, struct str *ret);
 /* The upstream's fields and ours, appended to out. drop_type: content-encoding was undone. */
 void gw_reply_fields(
     struct exchange *x, const struct http_head *from, bool decoded, struct buf *out);
@@ -60,11 +60,20 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     bool has_body, bool stream_body, struct http_call **ret);
 /* Waits for the head; maps failures to x->error. */
 int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head **ret);
+/* Its two halves: a failure as x->error; what the status says of the credential. -EKEYREJECTED:
+ * nothing was sent to the client, and the provider has another credential here. */
+int gw_call_failed(struct exchange *x, int r, const struct error *e);
+int gw_check_status(struct exchange *x, const struct http_head *h);
 /* A provider that refuses our credential is our fault, not the caller's: 502 in x->error, whatever
  * the provider's status was. */
 int gw_credential_refused(struct exchange *x);
 /* Passes the reply on and meters it. Ends with x->outcome set. */
 int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_head *head);
+/* Failures of a relay as the exchange's error and outcome; r: the read's. Always < 0. */
+int gw_upstream_broke(struct exchange *x, ssize_t r);
+int gw_client_gone(struct exchange *x);
+/* A refusal of the gateway's own credential that is no 401. body: as it came. */
+bool gw_refused_key(struct exchange *x, const struct http_head *h, struct str body);
 /* Gemini's resumable uploads. file_sessions.c: a request that belongs to one gets its credential
  * and target (or x->error); the fields of a reply that say where one goes on, as they are to be
  * sent, or p NULL to leave one out. */
@@ -88,6 +97,9 @@ int gw_call_multipart(struct exchange *x);
 int gw_call_raw(struct exchange *x);
 int gw_call_websocket(struct exchange *x);
 int gw_models_list(struct exchange *x);
+
+/* --- translated.c (gateway/translated.h) --- */
+void gw_translated_free(struct translated *t);
 
 /* --- multipart.c: part of the read stage, and the owner of x->upload --- */
 int gw_upload_read(struct exchange *x); /* reads until the model's part is there */

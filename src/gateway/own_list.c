@@ -192,7 +192,7 @@ static int fetch(struct exchange *x, struct str query, struct buf *out)
     x->rq->head.query = first;
     target = arena_dup(&x->arena, buf_str(b));
     if (r == 0)
-        r = gw_upstream_fields(x, face, STR("GET"), target, &fields);
+        r = gw_upstream_fields(x, face, STR("GET"), target, NULL, 0, &fields);
     if (r < 0 || !target.p)
         return -ENOMEM;
     struct http_client_request rq = {.method = STR("GET"), .target = target, .fields = fields};

@@ -11,11 +11,14 @@
 #include "alert/alert.h"
 #include "base/log.h"
 #include "crypto/random.h"
+#include "gateway/attempt.h"
 #include "gateway/gateway_int.h"
 #include "gateway/own.h"
 #include "keys/limits.h"
 #include "ledger/ledger.h"
 #include "metrics/metrics.h"
+#include "route/budget.h"
+#include "route/share.h"
 #include "runtime/sync.h"
 #include "telemetry/telemetry.h"
 
@@ -229,9 +232,12 @@ int parts_open(const struct config *c, unsigned threads)
     if (r < 0)
         return r;
     limits_use(parts.shared);
+    route_budget_use(parts.shared);
     const struct stage *const *stages = gw_pipeline_table(&stages_n);
     telemetry_open(parts.shared, str_of(parts.node), stages, stages_n);
     r = open_ledger(c, dir, found.kept);
+    if (r == 0 && !shared_is_remote(parts.shared)) /* else the follower's first act */
+        route_budget_refresh(&c->route.rules);
     return r < 0 ? r : own_open(c->data_dir);
 }
 
@@ -398,9 +404,40 @@ static void refresh_keys(void)
     co_set_deadline(before);
 }
 
+/* --- what nodes tell each other of providers --- */
+
+#define SHARE_BYTES ((size_t)64 << 10)
+
+static void routing_heard(void *ctx, struct str message)
+{
+    (void)ctx;
+    route_share_heard(str_of(parts.node), message);
+}
+
+/* Once a second: latencies and rests go out, budgets come in. */
+static void share_routing(void)
+{
+    static int64_t last;
+    _cleanup_(buf_free) struct buf b = {0};
+    const struct route_rules *r = &config_current()->route.rules;
+
+    if (loop_now() - last < FOLLOW_NS)
+        return;
+    last = loop_now();
+    gw_routing_metrics_refresh();
+    route_budget_refresh(r);
+    if (!shared_is_remote(parts.shared))
+        return;
+    buf_init(&b, SHARE_BYTES);
+    route_share_tell(str_of(parts.node), &b);
+    if (b.n && !b.err)
+        shared_publish(parts.shared, ROUTE_CHANNEL, buf_str(&b));
+}
+
 static void follow(void *arg)
 {
     (void)arg;
+    share_routing();
     follower.version = snapshot_version();
     while (!follower.stop) {
         event_wait(&follower.news, loop_now() + FOLLOW_NS);
@@ -409,6 +446,7 @@ static void follow(void *arg)
             break;
         refresh_keys();
         check_snapshot();
+        share_routing();
     }
     follower.co = NULL;
 }
@@ -421,6 +459,7 @@ int parts_start(void)
     shared_on_link(parts.shared, link_changed, NULL);
     shared_subscribe(parts.shared, REGISTRY_CHANNEL, news, NULL);
     shared_subscribe(parts.shared, RELOAD_CHANNEL, news, NULL);
+    shared_subscribe(parts.shared, ROUTE_CHANNEL, routing_heard, NULL);
     vault_on_change(parts.vault, vault_changed, NULL);
     int r = shared_start(parts.shared);
     if (r == 0)

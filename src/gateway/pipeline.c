@@ -42,8 +42,8 @@ int gw_pipeline_request(struct exchange *x)
         int64_t now = clock_now();
         x->stage_ns[i] = now - before;
         before = now;
-        if (r < 0)
-            return r;
+        if (r != 0) /* > 0: the stage answered the call itself */
+            return MIN(r, 0);
     }
     return 0;
 }

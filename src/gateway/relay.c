@@ -7,8 +7,8 @@
  * The first two are not inlined, as a stream that waits should not have their variables on its
  * stack.
  */
-#include "gateway/gateway_int.h"
 #include "gateway/own.h"
+#include "gateway/translated.h"
 #include "http/inflate.h"
 #include "ledger/ledger.h"
 
@@ -23,7 +23,7 @@ static bool is_type(const struct http_head *h, struct str want)
     return str_ieq(str_trim(str_split(&v, ';')), want);
 }
 
-static int upstream_broke(struct exchange *x, ssize_t r)
+int gw_upstream_broke(struct exchange *x, ssize_t r)
 {
     if (r == -ECANCELED || co_cancelled()) {
         x->outcome = OUTCOME_CANCELLED;
@@ -40,7 +40,7 @@ static int upstream_broke(struct exchange *x, ssize_t r)
         x, 502, STR("upstream_closed"), STR("The provider's reply broke off before its end."));
 }
 
-static int client_gone(struct exchange *x)
+int gw_client_gone(struct exchange *x)
 {
     x->outcome = OUTCOME_CANCELLED;
     return exchange_fail(x, 499, STR("client_closed_request"),
@@ -121,7 +121,7 @@ static int meter_whole(
 }
 
 /* Providers that have another way than 401 to refuse the gateway's credential. */
-static bool refused_key(struct exchange *x, const struct http_head *h, struct str body)
+bool gw_refused_key(struct exchange *x, const struct http_head *h, struct str body)
 {
     bool (*refused)(int, struct str) = x->upstream->provider->refused_key;
     struct str coding = http_get(&h->fields, HTTP_CONTENT_ENCODING);
@@ -145,8 +145,8 @@ __attribute__((noinline)) static int relay_held(
 {
     _cleanup_(buf_free) struct buf changed = {0}, plain = {0};
     bool filter = h->status < 300 && gw_own_filters(x);
-    struct str body, text;
-    int r = http_call_read_all(c, LIMIT_RESPONSE_BYTES, &body);
+    struct str body = x->held_reply, text;
+    int r = body.p ? 0 : http_call_read_all(c, LIMIT_RESPONSE_BYTES, &body);
 
     buf_init(&plain, LIMIT_RESPONSE_BYTES);
     buf_init(&changed, LIMIT_RESPONSE_BYTES);
@@ -154,8 +154,8 @@ __attribute__((noinline)) static int relay_held(
     if (r == 0)
         r = meter_whole(x, h, &text, &plain);
     if (r < 0)
-        return upstream_broke(x, r);
-    if (refused_key(x, h, body))
+        return gw_upstream_broke(x, r);
+    if (gw_refused_key(x, h, body))
         return gw_credential_refused(x);
     succeeded(x, text);
     if (filter && (r = gw_own_list(x, text, &changed)) < 0)
@@ -173,7 +173,7 @@ __attribute__((noinline)) static int relay_held(
     struct buf *fields = gw_scratch();
     gw_reply_fields(x, h, filter, fields);
     r = http_reply(x->rq, h->status, buf_str(fields), body);
-    return r < 0 ? client_gone(x) : 0;
+    return r < 0 ? gw_client_gone(x) : 0;
 }
 
 /* --- replies that are passed on in pieces --- */
@@ -197,7 +197,7 @@ __attribute__((noinline)) static int relay_pieces(
     r = http_reply_begin(x->rq, h->status, buf_str(fields), length);
     while (r == 0 && (n = http_call_read(c, &piece)) != 0) {
         if (n < 0)
-            return upstream_broke(x, n);
+            return gw_upstream_broke(x, n);
         if (meter)
             meter_piece(&x->meter, piece);
         if (text)
@@ -207,10 +207,10 @@ __attribute__((noinline)) static int relay_pieces(
     if (meter)
         meter_pieces_end(&x->meter);
     if (r < 0)
-        return client_gone(x);
+        return gw_client_gone(x);
     succeeded(x, STR_NONE);
     gw_account(x);
-    return http_reply_end(x->rq, STR_NONE) < 0 ? client_gone(x) : 0;
+    return http_reply_end(x->rq, STR_NONE) < 0 ? gw_client_gone(x) : 0;
 }
 
 /* Held whole: what says in its body what was made, or what has to be filtered. A list that cannot
@@ -227,6 +227,12 @@ int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_he
     bool small = h->framing == HTTP_BODY_CHUNKED || h->framing == HTTP_BODY_TO_EOF ||
                  (h->framing == HTTP_BODY_LENGTH && h->content_length <= HOLD_BYTES);
 
+    if (gw_is_translated(x) || (x->face->dialect != x->dialect && h->status >= 300))
+        return gw_relay_translated(x, c, h);
+    if (x->held_reply.p) { /* an error that was looked at */
+        x->stream = false;
+        return relay_held(x, c, h);
+    }
     if (is_type(h, STR("text/event-stream")) && h->status < 400 &&
         (x->match.endpoint->flags & EP_METERED)) {
         x->stream = true;

@@ -13,7 +13,7 @@
  * open stream that is silent costs little. For a client that does not read, what is unsent of the
  * last read is kept, and nothing else; and reads are small once the kernel holds much back for it.
  */
-#include "gateway/gateway_int.h"
+#include "gateway/translated_int.h"
 #include "http/inflate.h"
 #include "http/sse.h"
 #include "ledger/ledger.h"
@@ -24,6 +24,7 @@
 #define OUT_MAX     60
 #define IN_MAX      16
 #define PLAIN_BYTES (32 * KIB)
+#define HELD_MAX    (256 * KIB) /* of a stream that says much before its first token */
 
 struct relay {
     struct exchange *x;
@@ -35,6 +36,11 @@ struct relay {
     bool failed;               /* the client is gone */
     bool kept;                 /* it has not taken all: wait for it before reading on */
     bool remembered;           /* the reply's ids */
+    bool holding;              /* the head and what came so far wait for the first token */
+    bool token;                /* it is there */
+    struct buf held, raw;      /* what came so far: to go out, and as it came */
+    const struct http_head *head;
+    int64_t quiet_from; /* while holding: when the client last got something */
 };
 
 /* The pieces to be written next. They need not outlast a suspension, since a write takes what it
@@ -52,10 +58,41 @@ static struct iovec *out_room(void)
     return room;
 }
 
+static int begin(struct relay *r, bool head_only);
+
+/* What waits for the first token goes out, with the head. */
+static void release(struct relay *r)
+{
+    struct iovec iov = {r->held.p, r->held.n};
+    int e = begin(r, false);
+
+    r->holding = false;
+    ledger_reply_bytes(r->x, buf_str(&r->raw));
+    if (e == 0 && iov.iov_len)
+        e = http_reply_put(r->x->rq, &iov, 1);
+    r->failed |= e < 0;
+    r->kept |= e > 0;
+    buf_free(&r->held);
+    buf_free(&r->raw);
+}
+
+static void hold(struct relay *r, const struct out *o)
+{
+    for (int i = 0; i < o->n; i++)
+        buf_add(&r->held, o->iov[i].iov_base, o->iov[i].iov_len);
+    r->failed |= r->held.err != 0;
+    if (r->token || r->held.n > HELD_MAX)
+        release(r);
+}
+
 static void out_flush(struct relay *r, struct out *o)
 {
     int n = o->n, e;
 
+    if (r->holding) {
+        hold(r, o);
+        n = 0;
+    }
     o->n = 0;
     if (!n || r->failed)
         return;
@@ -86,11 +123,91 @@ static bool within(struct str inner, struct str outer)
     return inner.p >= outer.p && inner.p + inner.n <= outer.p + outer.n;
 }
 
+/* --- the first token --- */
+
+/* Whether a member of that name holds a string that is not empty. */
+static bool says(struct str data, struct str quoted)
+{
+    for (ptrdiff_t at; (at = str_find(data, quoted)) >= 0;) {
+        data = str_from(data, (size_t)at + quoted.n);
+        struct str v = str_trim(data);
+        if (v.n < 3 || v.p[0] != ':')
+            continue;
+        v = str_trim(str_from(v, 1));
+        if (v.n > 1 && v.p[0] == '"' && v.p[1] != '"')
+            return true;
+    }
+    return false;
+}
+
+static struct str type_of(const struct sse_event *ev)
+{
+    if (ev->event.n || json_type_of(ev->data) != JSON_OBJECT)
+        return ev->event;
+    struct str t = json_find(ev->data, STR("type"));
+    return t.n > 2 ? str_at(t.p + 1, t.n - 2) : STR_NONE;
+}
+
+/* Whether the event is more than the beginning that an answer without any word has, too. */
+static bool is_token(const struct exchange *x, const struct sse_event *ev)
+{
+    struct str type, d = ev->data;
+
+    if (!d.p)
+        return false;
+    switch (x->match.endpoint->stream) {
+    case STREAM_CHAT:
+        return says(d, STR("\"content\"")) || says(d, STR("\"finish_reason\"")) ||
+               says(d, STR("\"text\"")) || str_find(d, STR("\"tool_calls\"")) >= 0 ||
+               str_find(d, STR("\"reasoning")) >= 0 || str_find(d, STR("\"refusal\":\"")) >= 0 ||
+               str_eq(d, STR("[DONE]"));
+    case STREAM_ANTHROPIC:
+        type = type_of(ev);
+        return !str_eq(type, STR("message_start")) && !str_eq(type, STR("ping"));
+    case STREAM_RESPONSES:
+        type = type_of(ev);
+        return !str_eq(type, STR("response.created")) && !str_eq(type, STR("response.queued")) &&
+               !str_eq(type, STR("response.in_progress"));
+    default:
+        return true;
+    }
+}
+
+/* An error of the provider's inside a stream of which the client has seen nothing: it becomes the
+ * exchange's error, so that another target can be tried. */
+__attribute__((noinline)) static void early_error(struct relay *r, const struct sse_event *ev)
+{
+    struct exchange *x = r->x;
+    const struct wire *w = wire_for(x->face->dialect, x->up_kind);
+    struct error e = {0};
+    struct canon_call call;
+
+    canon_call_init(&call, &x->arena, &e);
+    if (w)
+        w->read_error(&call, 500, STR_NONE, ev->data, &e);
+    x->outcome = OUTCOME_UPSTREAM_ERROR;
+    x->error = e;
+    x->error.message = arena_dup(&x->arena, e.message);
+    x->error.code = arena_dup(&x->arena, e.code);
+    x->error.type = arena_dup(&x->arena, e.type);
+    x->error.param = arena_dup(&x->arena, e.param);
+    if (x->error.status < 400)
+        x->error.status = 502;
+    if (!x->error.message.n)
+        x->error.message = STR("The provider's stream ended with an error.");
+}
+
 static void one_event(struct relay *r, struct out *o, const struct sse_event *ev)
 {
     size_t from = 0, to = 0;
     enum meter_verdict v = meter_event(&r->x->meter, ev->event, ev->data, &from, &to);
 
+    if (r->holding && v == METER_ERROR && !r->token) {
+        early_error(r, ev);
+        return;
+    }
+    if (r->holding && !r->token)
+        r->token = is_token(r->x, ev);
     if (r->strip && v == METER_USAGE)
         return;
     if (r->strip && v == METER_NULL && within(ev->data, ev->raw)) {
@@ -110,9 +227,14 @@ static int take_piece(struct relay *r, struct str piece, struct out *o)
     struct str in = piece;
     int n;
 
-    ledger_reply_bytes(r->x, piece);
+    if (r->holding)
+        r->failed |= buf_addstr(&r->raw, piece) < 0;
+    else
+        ledger_reply_bytes(r->x, piece);
     while ((n = sse_next(&r->sse, &in, &ev)) > 0) {
         one_event(r, o, &ev);
+        if (r->x->error.status)
+            return -EREMOTEIO;
         if (!within(ev.raw, piece))
             out_flush(r, o);
     }
@@ -140,7 +262,12 @@ static int relay_open(struct relay *r, struct exchange *x, const struct http_hea
         .x = x,
         .strip = x->usage_injected,
         .eof_framed = h->framing == HTTP_BODY_TO_EOF,
+        .holding = x->may_fail_over,
+        .head = h,
+        .quiet_from = clock_now(),
     };
+    buf_init(&r->held, HELD_MAX + 2 * LIMIT_SSE_EVENT_BYTES);
+    buf_init(&r->raw, HELD_MAX + 2 * LIMIT_SSE_EVENT_BYTES);
     sse_init(&r->sse, LIMIT_SSE_EVENT_BYTES);
     if (!coding.n || str_ieq(coding, STR("identity")))
         return 0;
@@ -155,6 +282,8 @@ static void relay_close(struct relay *r)
     sse_free(&r->sse);
     inflater_free(r->inflater);
     free(r->plain);
+    buf_free(&r->held);
+    buf_free(&r->raw);
 }
 
 static int client_gone(struct exchange *x)
@@ -167,7 +296,7 @@ static int stream_broke(struct exchange *x, ssize_t e)
 {
     if (e == -ECANCELED || e == -EPIPE || co_cancelled())
         return client_gone(x);
-    x->outcome = OUTCOME_TRUNCATED;
+    x->outcome = gw_nothing_sent(x) ? OUTCOME_UPSTREAM_ERROR : OUTCOME_TRUNCATED;
     if (e == -ETIMEDOUT)
         return exchange_fail(x, 504, STR("upstream_timeout"),
             STR("The provider stopped sending in the middle of its stream."));
@@ -181,16 +310,26 @@ static int stream_broke(struct exchange *x, ssize_t e)
         x, 502, STR("upstream_closed"), STR("The provider's stream broke off before its end."));
 }
 
-/* Begins the reply. The request's own bytes are no longer needed, since a stream is not retried. */
-static int begin(struct relay *r, const struct http_head *h)
+/* Begins the reply, if an attempt before did not. Behind the first token the request's own bytes
+ * are no longer needed. */
+static int begin(struct relay *r, bool head_only)
 {
     struct exchange *x = r->x;
-    struct buf *fields = gw_scratch();
 
-    gw_reply_fields(x, h, r->inflater != NULL, fields);
+    if (!http_reply_begun(x->rq)) {
+        struct buf *fields = gw_scratch();
+        gw_reply_fields(x, r->head, r->inflater != NULL, fields);
+        int e = http_reply_begin(x->rq, r->head->status, buf_str(fields), HTTP_LENGTH_UNKNOWN);
+        if (e < 0)
+            return e;
+    } else if (!x->head_only) {
+        return 0;
+    }
+    x->head_only = head_only;
+    if (head_only)
+        return 0;
     x->reply_first_at = clock_now();
-    int e = http_reply_begin(x->rq, h->status, buf_str(fields), HTTP_LENGTH_UNKNOWN);
-    return e < 0 ? e : gw_exchange_detach(x);
+    return gw_exchange_detach(x);
 }
 
 /* The account is done before the last byte. Where that may suspend, what is gathered goes out
@@ -200,7 +339,8 @@ static int end_reply(struct relay *r, struct out *o)
     struct exchange *x = r->x;
     struct str trailers = STR_NONE;
 
-    if (gw_account_may_wait(x))
+    r->token = true; /* it has ended without one */
+    if (gw_account_may_wait(x) || r->holding)
         out_flush(r, o);
     gw_account(x);
     if (x->wants_trailers) {
@@ -277,11 +417,43 @@ static int await_client(struct relay *r, struct http_call *c)
     return http_reply_flush(r->x->rq);
 }
 
+static int ping(struct relay *r)
+{
+    struct str s = gw_keep_alive(r->x);
+    struct iovec iov = {(char *)s.p, s.n};
+    int e = begin(r, true);
+
+    r->quiet_from = clock_now();
+    if (e == 0 && s.n)
+        e = http_reply_put(r->x->rq, &iov, 1);
+    if (e >= 0)
+        e = http_reply_flush(r->x->rq);
+    return e < 0 ? -EPIPE : 0;
+}
+
+/* For the next bytes; a client whose reply is held back is told now and then that it lives. */
+static int await_provider(struct relay *r, struct http_call *c)
+{
+    int e = 0;
+
+    if (!r->holding) {
+        http_call_wait(c);
+        return 0;
+    }
+    int64_t by = r->x->first_token_by ? r->x->first_token_by : NEVER_NS;
+    while (e == 0 &&
+           !http_call_wait_until(c, MIN(by, r->quiet_from + translated_config(r->x)->keep_alive)))
+        e = loop_now() >= by ? -ETIMEDOUT : ping(r);
+    return e;
+}
+
 static int pass_on(struct relay *r, struct http_call *c)
 {
     for (;;) {
-        http_call_wait(c);
-        int e = step(r, c);
+        int e = await_provider(r, c);
+        if (e < 0)
+            return e;
+        e = step(r, c);
         if (e <= 0)
             return e;
         if (gw_top_up(r->x) < 0)
@@ -300,8 +472,8 @@ int gw_relay_stream(struct exchange *x, struct http_call *c, const struct http_h
     struct relay r;
     int e = relay_open(&r, x, h);
 
-    if (e == 0)
-        e = begin(&r, h);
+    if (e == 0 && !r.holding)
+        e = begin(&r, false);
     if (e == 0)
         e = pass_on(&r, c);
     if (e < 0 && !x->error.status && marked_end(x, e))

@@ -42,7 +42,10 @@ static void error_fields(struct exchange *x, struct buf *out)
         endpoint_allow_text(x->match.allow, out);
         buf_addstr(out, STR("\r\n"));
     }
+    size_t before = out->n;
     limits_fields(x, out);
+    if (out->n == before) /* a key's own limits are what its holder wants to know */
+        buf_addstr(out, x->error_fields);
     gw_own_fields(x, out);
 }
 
@@ -54,8 +57,11 @@ static void error_after_begin(struct exchange *x, struct buf *body)
         http_reply_abort(x->rq);
         return;
     }
-    dialect_stream_error(
-        x->match.endpoint->stream, &x->error, str_of(x->id), x->meter.events, body);
+    if (x->stream_error.p)
+        buf_addstr(body, x->stream_error);
+    else
+        dialect_stream_error(
+            x->match.endpoint->stream, &x->error, str_of(x->id), x->meter.events, body);
     if (http_reply_write(x->rq, buf_str(body)) == 0)
         http_reply_end(x->rq, STR_NONE);
 }

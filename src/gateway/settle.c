@@ -132,7 +132,7 @@ static int settle(struct exchange *x)
     x->usage = x->meter.usage;
     if (x->usage.source != USAGE_UNKNOWN && x->facts &&
         cost_compute(x->facts, &x->usage, x->usage.tier, &nano) == 0)
-        x->cost_nano = nano;
+        x->cost_nano = nano + x->spent_nano;
     return 0;
 }
 

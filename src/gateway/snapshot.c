@@ -3,6 +3,7 @@
  * the store lays over them (settings and prices changed through the API), and the provider keys of
  * the vault. See gateway/parts.h.
  */
+#include "admin/routing_store.h"
 #include "admin/settings.h"
 #include "base/log.h"
 #include "gateway/parts.h"
@@ -30,8 +31,17 @@ struct load {
     bool fresh;
     struct admin_overlay overlay;
     struct vault_secrets *vault;
+    struct store_rows *routing;
     struct config *config;
 };
+
+/* The others count all the same. */
+static void routing_problem(void *ctx, struct str kind, struct str name, struct str why)
+{
+    (void)ctx;
+    log_msg(LOG_WARN, "a routing rule of the store is left out: " STR_FMT " " STR_FMT ": " STR_FMT,
+        STR_ARG(kind), STR_ARG(name), STR_ARG(why));
+}
 
 static int load(void *arg)
 {
@@ -43,8 +53,10 @@ static int load(void *arg)
     if (problems)
         return -EINVAL;
     int r = admin_overlay_prices(&l->overlay, l->config, err, sizeof err);
-    if (r == 0)
+    if (r == 0) {
+        admin_routing_apply(l->routing, l->config, routing_problem, NULL);
         return 0;
+    }
     log_msg(LOG_ERROR, "prices changed through the API: %s", err);
     config_unref(l->config);
     return r;
@@ -56,6 +68,8 @@ static int gather(struct load *l)
     char err[VAULT_ERR_BYTES] = "";
     int r = admin_overlay_load(parts.store, environ, &l->overlay, err);
 
+    if (r == 0)
+        r = admin_routing_load(parts.store, &l->routing, err);
     if (r == 0)
         r = vault_snapshot(parts.vault, &l->vault, err);
     if (r < 0)
@@ -81,6 +95,7 @@ int snapshot_make(const char *path, bool fresh, struct config **ret)
     }
     admin_overlay_free(&l.overlay);
     vault_secrets_free(l.vault);
+    store_rows_free(l.routing);
     *ret = r == 0 ? l.config : NULL;
     return r;
 }

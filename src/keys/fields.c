@@ -157,6 +157,34 @@ static int parse_object(
     return ret->p ? 0 : field_no_memory(e);
 }
 
+static bool all_objects(struct str json)
+{
+    struct str key, item;
+    size_t at = json_inside(json);
+
+    while (at && json_next(json, &at, &key, &item))
+        if (json_type_of(item) != JSON_OBJECT)
+            return false;
+    return at > 0;
+}
+
+static int parse_items(
+    const struct field_row *f, struct str json, struct str *ret, struct arena *a, struct error *e)
+{
+    char what[64];
+
+    snprintf(
+        what, sizeof what, "must be a list of objects of at most %lld bytes", (long long)f->max);
+    if (json_type_of(json) == JSON_NULL) {
+        *ret = STR_NONE;
+        return 0;
+    }
+    if (json_type_of(json) != JSON_ARRAY || (int64_t)json.n > f->max || !all_objects(json))
+        return field_must_be(f, e, a, what);
+    *ret = arena_dup(a, json);
+    return ret->p ? 0 : field_no_memory(e);
+}
+
 /* --- numbers --- */
 
 static int parse_bool(
@@ -237,6 +265,8 @@ int field_parse(
         return parse_texts(f, json, to, a, e);
     case FIELD_OBJECT:
         return parse_object(f, json, to, a, e);
+    case FIELD_ITEMS:
+        return parse_items(f, json, to, a, e);
     case FIELD_BUDGETS:
         return field_budgets_parse(f, json, to, a, e);
     case FIELD_CAP:

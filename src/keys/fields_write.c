@@ -97,6 +97,9 @@ void field_write_value(const struct field_row *f, const void *record, struct buf
     case FIELD_OBJECT:
         buf_addstr(out, text->n ? *text : STR("{}"));
         return;
+    case FIELD_ITEMS:
+        buf_addstr(out, text->n ? *text : STR("[]"));
+        return;
     case FIELD_BUDGETS:
         write_budgets(from, out);
         return;

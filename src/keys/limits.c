@@ -383,6 +383,26 @@ int limits_reserve(struct exchange *x)
     return r;
 }
 
+int limits_reserve_again(struct exchange *x)
+{
+    struct hold *h = x->hold;
+    struct rows *rows = rows_here();
+    unsigned row = 0;
+
+    if (!h || !h->open)
+        return 0;
+    rows_of_attempt(x, h, rows, h->nano, h->tok, true);
+    if (shared_is_remote(shared) && !(rows = rows_keep(x, rows)))
+        return -ENOMEM;
+    int r = rows->n ? shared_reserve(shared, rows->at, rows->n, &row) : 0;
+    if (r < 0)
+        return -EDQUOT;
+    h->nano *= 2;
+    h->tok *= 2;
+    x->reserved_nano = h->nano;
+    return 0;
+}
+
 /* --- settling --- */
 
 /* Changes collected into as few calls as they fit. */
@@ -493,13 +513,18 @@ void limits_settle(struct exchange *x)
 {
     struct hold *h = x->hold;
 
-    if (!h || !h->open)
+    if (!h || (!h->open && !x->spent_nano))
         return;
+    if (!h->open) { /* the last attempt was refused; the money of those before it is spent */
+        h->nano = 0;
+        h->tok = 0;
+    }
     bool known = x->usage.source != USAGE_UNKNOWN, free = !known && was_free(x);
-    int64_t nano = x->cost_nano >= 0 ? x->cost_nano : free ? 0 : h->nano;
+    int64_t nano = x->cost_nano >= 0 ? x->cost_nano : (free ? 0 : h->nano) + x->spent_nano;
     uint64_t tokens = known  ? usage_input_total(&x->usage) + usage_output_total(&x->usage)
                       : free ? 0
                              : h->tok;
+    tokens += x->spent_tokens;
     x->charged_nano = nano;
     close_hold(x, nano, tokens);
 }

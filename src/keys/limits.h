@@ -8,7 +8,8 @@
  * other calls' reservations stand in the way, it waits for them to settle, at most
  *                     limits_settings.budget_wait
  *   limits_top_up     when a stream outgrew what was held
- *   limits_settle     once: what it really took; an outcome that is unknown takes what was held
+ *   limits_settle     once: what it really took, with what attempts before it did
+ *                     (exchange.spent_nano); an outcome that is unknown takes what was held
  *   limits_release    an attempt that cost nothing
  *
  * The sums are shared counters (store/shared.h); the exchange's struct hold remembers what is held.
@@ -40,6 +41,8 @@ void limits_use(struct shared *s);
 extern const struct stage stage_limits;
 
 int limits_reserve(struct exchange *x);
+/* As much again, for a second attempt beside the one that runs: 0, or -EDQUOT without an error. */
+int limits_reserve_again(struct exchange *x);
 /* Output tokens so far. 0, or -EDQUOT with x->error filled: end the stream. */
 int limits_top_up(struct exchange *x, uint64_t output_tokens);
 void limits_settle(struct exchange *x);

@@ -51,6 +51,7 @@ enum field_type {
     FIELD_TIME,    /* int64_t wall ns; RFC 3339 in JSON; 0 is null */
     FIELD_TEXTS,   /* struct str_list; at most max items of 1 to 256 bytes */
     FIELD_OBJECT,  /* struct str: the text of a JSON object of at most max bytes; empty is {} */
+    FIELD_ITEMS,   /* struct str: the text of a JSON array of objects, likewise; empty is [] */
     FIELD_BUDGETS, /* struct budget_list */
     FIELD_CAP,     /* struct budget_list, seen through its monthly budget alone */
 };

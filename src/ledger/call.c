@@ -13,6 +13,7 @@
 #include "keys/limits.h"
 #include "ledger/ledger_int.h"
 #include "llm/exchange.h"
+#include "llm/routing.h"
 #include "net/dial.h"
 #include "providers/provider.h"
 #include "runtime/co.h"
@@ -123,7 +124,7 @@ static struct who who_of(const struct exchange *x)
     const struct virtual_key *k = x->key;
     struct who w = {.customer = str_to(x->end_user, LEDGER_CUSTOMER_BYTES)};
 
-    if (!k)
+    if (!k || x->shadow) /* a shadow is nobody's call */
         return w;
     w.key = k->subject.id;
     w.org = k->org_id;
@@ -134,6 +135,8 @@ static struct who who_of(const struct exchange *x)
 
 static struct str endpoint_of(const struct exchange *x)
 {
+    if (x->shadow)
+        return STR("shadow");
     return x->match.endpoint ? endpoint_kind_name(x->match.endpoint->kind) : STR_NONE;
 }
 
@@ -176,6 +179,8 @@ static void put_scopes(struct payload *p, const struct exchange *x)
     struct scopes s = {.p = p};
 
     limits_each_scope(x, put_scope, &s);
+    if (x->provider_scope.n)
+        put_scope(&s, x->provider_scope, x->provider_scope_end);
     if (s.any)
         payload_close(p);
 }
@@ -310,6 +315,43 @@ static void put_stages(struct payload *p, const struct exchange *x)
     payload_close(p);
 }
 
+static void put_try(struct payload *p, const struct routing_try *t)
+{
+    payload_item_object(p);
+    put_str(p, "fault", t->fault);
+    put_str(p, "model", str_to(t->model, LEDGER_MODEL_BYTES));
+    put_str(p, "provider", t->provider);
+    put_int(p, "status", t->status);
+    put_str(p, "then", t->then);
+    put_int(p, "us", t->us);
+    put_int(p, "waited_us", t->waited_us);
+    payload_close(p);
+}
+
+/* What routing decided; nothing where a name alone led to its provider. */
+static void put_routing(struct payload *p, const struct exchange *x)
+{
+    const struct routing_log *r = x->routing;
+
+    if (!r)
+        return;
+    payload_object(p, "routing");
+    put_str(p, "chain", r->chain);
+    put_int(p, "fallback_used", r->fallback_used);
+    put_int(p, "fallbacks", r->fallbacks);
+    put_int(p, "hedges", r->hedges);
+    put_str(p, "note", r->note);
+    put_int(p, "skipped", r->skipped_n);
+    put_str(p, "strategy", r->strategy);
+    if (r->tries_n)
+        payload_array(p, "tries");
+    for (unsigned i = 0; i < r->tries_n; i++)
+        put_try(p, &r->tries[i]);
+    if (r->tries_n)
+        payload_close(p);
+    payload_close(p);
+}
+
 static void put_tags(struct payload *p, const struct exchange *x)
 {
     if (!x->key || !x->key->tags.n)
@@ -344,6 +386,7 @@ static void put_first_half(struct payload *p, struct exchange *x, const struct w
     put_int(p, "counted", u->source == USAGE_COUNTED);
     put_str(p, "customer", w->customer);
     put_str(p, "dialect", dialect_name(x->dialect));
+    put_str(p, "dropped", str_to(x->dropped_params, 512)); /* of a translated call */
     put_str(p, "endpoint", endpoint_of(x));
     put_str(p, "error", x->error.status ? x->error.code : STR_NONE);
     payload_str(p, "event", STR("request"));
@@ -377,7 +420,9 @@ static void put_second_half(struct payload *p, struct exchange *x, const struct 
     put_int(p, "resp_len", (int64_t)rep->length);
     put_int(p, "resp_ref", (int64_t)rep->ref);
     put_sha(p, "resp_sha256", rep);
+    put_routing(p, x);
     put_scopes(p, x);
+    put_int(p, "shadow", x->shadow);
     put_stages(p, x);
     payload_int(p, "status", status_of(x));
     put_int(p, "stream", x->stream);

@@ -112,6 +112,8 @@ static void log_call(struct logline *l, struct exchange *x)
         log_str(l, "provider", x->upstream->provider->id);
         log_str(l, "model", x->model);
     }
+    if (x->dropped_params.n)
+        log_str(l, "dropped_params", x->dropped_params);
     if (x->upstream_status)
         log_int(l, "upstream_status", x->upstream_status);
     log_bool(l, "stream", x->stream);

@@ -131,7 +131,9 @@ BODIES = {
     "/upload/v1beta/files": ("application/octet-stream", AUDIO),
 }
 SOCKETS = {("GET", "/v1/responses"), ("GET", "/v1/realtime")}  # WebSockets have tests of their own
-OWN_TESTS = SOCKETS | {("POST", "/v1beta/upload/files"), ("PUT", "/v1beta/upload/files")}
+VERTEX = "/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:"
+OWN_TESTS = SOCKETS | {("POST", "/v1beta/upload/files"), ("PUT", "/v1beta/upload/files"),
+                       ("POST", VERTEX + "rawPredict"), ("POST", VERTEX + "streamRawPredict")}
 
 
 def rows():
