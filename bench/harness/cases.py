@@ -8,6 +8,7 @@ A new column of the table (see peers.COLUMNS) needs a goal in the rows here and 
 row needs a function and a Case.
 """
 
+import copy
 import statistics
 import time
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 import hotpath
 import load
 import machine
+import peers as peers_module
 
 EVENTS = 34  # of a stream: 32 with content, the stop event and [DONE]
 CLOSED = ("-m", "closed", "-c", 64)
@@ -70,6 +72,32 @@ def big_chat_cpu(bench, peers):
 
 def stream_cpu(bench, peers):
     return {"stream-cpu": cpu_per(bench, peers, STREAM, EVENTS)}
+
+
+# What the client speaks, and the provider that speaks something else.
+TRANSLATED = {"to-anthropic": (peers_module.CHAT, "anthropic"),
+              "from-anthropic": ("/anthropic/v1/messages", "openai")}
+
+
+def sent(peer, path, provider):
+    """The same peer, asked at that path for that provider."""
+    other = copy.copy(peer)
+    other.url = f"http://127.0.0.1:{peer.port}{path}"
+    other.request_headers = [f"x-smartflow-provider: {provider}"]
+    return other
+
+
+def translated_cpu(bench, peers):
+    """Times what an untranslated call costs in the same process and round."""
+    values = {f"translated-{what}-{way}": {} for what in ("chat", "stream") for way in TRANSLATED}
+    for peer in (p for p in peers if p.ours):
+        for what, args in (("chat", ("-b", 1024)), ("stream", STREAM)):
+            plain = cpu_per(bench, [peer], args).get(peer.name)
+            for way, (path, provider) in TRANSLATED.items():
+                took = cpu_per(bench, [sent(peer, path, provider)], args).get(peer.name)
+                if plain and took:
+                    values[f"translated-{what}-{way}"][peer.name] = took / plain
+    return values
 
 
 # -- delay -------------------------------------------------------------------------------------------
@@ -211,6 +239,13 @@ CASES = [
         Row("stream-cpu", STREAM_TITLE, "CPU per event ÷ nginx's", goals(1.5, 1.7, 2), unit="µs",
             digits=2),
     ], seconds=2),
+    Case("translated", translated_cpu, [
+        Row(f"translated-{what}-{way}", f"translated, {shown}",
+            f"CPU per {per} ÷ untranslated", goals(most), False, "", 2)
+        for way, shown in (("to-anthropic", "OpenAI to Anthropic"),
+                           ("from-anthropic", "Anthropic to OpenAI"))
+        for what, per, most in (("chat", "request", 1.5), ("stream", "event", 2))
+    ], seconds=6),
     Case("first-event", first_event, [
         Row("first-event-p50", STREAM_TITLE, "added to first event, p50 ÷ nginx's", {}, unit="µs",
             digits=0),

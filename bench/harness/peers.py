@@ -70,6 +70,8 @@ def ours(column, program):
     env = {
         "OPENAI_API_KEY": "sk-upstream",
         "OPENAI_API_BASE": "http://127.0.0.1:{mock}",
+        "ANTHROPIC_API_KEY": "sk-upstream",
+        "ANTHROPIC_API_BASE": "http://127.0.0.1:{mock}",
         "SMARTFLOW_DEMO_KEY": KEY,
         "SMARTFLOW_ADMIN_KEY": ADMIN_KEY,
         "SMARTFLOW_THREADS": "2",

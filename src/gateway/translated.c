@@ -29,6 +29,11 @@ bool gw_is_translated(const struct exchange *x)
     return x->translated && x->translated->on;
 }
 
+struct str translated_stream_type(const struct translated *t)
+{
+    return t->call.array_stream ? STR("application/json") : t->client->stream_type;
+}
+
 bool gw_is_remade(const struct exchange *x)
 {
     return x->translated && x->translated->remade;
@@ -240,6 +245,13 @@ static uint64_t input_estimate(const struct exchange *x)
     return x->body.n / 4 + 1;
 }
 
+/* Without alt=sse a stream of Gemini's is one JSON array. */
+static bool wants_array(const struct exchange *x)
+{
+    return x->match.endpoint->kind == KIND_STREAM_GENERATE &&
+           !str_eq(http_query_get(x->rq->head.query, STR("alt")), STR("sse"));
+}
+
 static void make_call(struct exchange *x, struct translated *t)
 {
     struct canon_call *c = &t->call;
@@ -252,6 +264,7 @@ static void make_call(struct exchange *x, struct translated *t)
     c->betas = arena_dup(&t->arena, http_get(&x->rq->head.fields, HTTP_ANTHROPIC_BETA));
     c->usage_asked = x->usage_asked || x->match.endpoint->kind != KIND_CHAT;
     c->input_estimate = input_estimate(x);
+    c->array_stream = wants_array(x);
 }
 
 static int write_translated(struct exchange *x, struct buf *out)

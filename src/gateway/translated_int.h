@@ -39,6 +39,8 @@ int gw_edit_body(struct exchange *x, struct gw_body *ret);
 /* What the canonical form's functions said, as the exchange's error. Always < 0. */
 int translated_failed(struct exchange *x, int r);
 /* x->dropped_params from what the attempt lost so far. */
+/* The content-type of a stream to this client. */
+struct str translated_stream_type(const struct translated *t);
 void translated_note_losses(struct exchange *x);
 /* Usage as the provider reported it. */
 void translated_usage(struct exchange *x, const struct usage *u);

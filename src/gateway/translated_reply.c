@@ -227,7 +227,7 @@ static int send_whole(struct exchange *x, const struct http_head *h, struct str 
     }
     fields = gw_scratch();
     translated_reply_fields(
-        x, h, x->stream ? x->translated->client->stream_type : STR("application/json"), fields);
+        x, h, x->stream ? translated_stream_type(x->translated) : STR("application/json"), fields);
     return http_reply(x->rq, 200, buf_str(fields), body);
 }
 

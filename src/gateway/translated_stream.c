@@ -95,7 +95,7 @@ static int begin(struct tstream *t, bool head_only)
     if (!http_reply_begun(x->rq)) {
         translated_note_losses(x);
         struct buf *fields = gw_scratch();
-        translated_reply_fields(x, t->head, x->translated->client->stream_type, fields);
+        translated_reply_fields(x, t->head, translated_stream_type(x->translated), fields);
         r = http_reply_begin(x->rq, 200, buf_str(fields), HTTP_LENGTH_UNKNOWN);
     } else if (!x->head_only) {
         return 0;

@@ -439,7 +439,7 @@ int logs_get(
     int64_t ms;
 
     *ret_rows = NULL;
-    if (logs_time_of_id(id, &ms) < 0)
+    if (logs_time_of_id(id, &ms) < 0 || ms > INT64_MAX - NS_PER_MS) /* no call is that young */
         return 0;
     const struct store_value v[] = {store_int(ms), store_int(ms + NS_PER_MS), store_text(id)};
     int r = store_query(s,

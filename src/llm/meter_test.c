@@ -82,6 +82,16 @@ static const struct golden goldens[] = {
         "\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":7,\"total_tokens\":107,"
         "\"prompt_cache_hit_tokens\":64,\"prompt_cache_miss_tokens\":36}",
         "reported in=36 out=7 read=64"},
+    /* what is written to the cache is inside the total, too */
+    {KIND_CHAT,
+        "\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":7,\"total_tokens\":107,"
+        "\"prompt_tokens_details\":{\"cached_tokens\":20,\"cache_write_tokens\":30}}",
+        "reported in=50 out=7 read=20 w5m=30"},
+    /* xAI counts reasoning beside the completion */
+    {KIND_CHAT,
+        "\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":7,\"total_tokens\":117,"
+        "\"completion_tokens_details\":{\"reasoning_tokens\":100}}",
+        "reported in=10 out=107 reason=100"},
     /* transcriptions: by tokens or by time */
     {KIND_TRANSCRIPTION,
         "\"text\":\"x\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,"

@@ -65,6 +65,7 @@ enum openai_member {
     OUTPUT_DETAILS,
     CACHE_HIT,
     SECONDS,
+    TOTAL,
     OPENAI_MEMBERS
 };
 
@@ -80,20 +81,30 @@ static const struct str openai_names[OPENAI_MEMBERS] = {
     [OUTPUT_DETAILS] = STR_INIT("output_tokens_details"),
     [CACHE_HIT] = STR_INIT("prompt_cache_hit_tokens"), /* DeepSeek */
     [SECONDS] = STR_INIT("seconds"),                   /* transcriptions billed by time */
+    [TOTAL] = STR_INIT("total_tokens"),
 };
 
-enum detail { CACHED, AUDIO, REASONING, DETAILS };
+enum detail { CACHED, CACHE_WRITTEN, AUDIO, REASONING, DETAILS };
 
 static const struct str detail_names[DETAILS] = {
     [CACHED] = STR_INIT("cached_tokens"),
+    [CACHE_WRITTEN] = STR_INIT("cache_write_tokens"),
     [AUDIO] = STR_INIT("audio_tokens"),
     [REASONING] = STR_INIT("reasoning_tokens"),
 };
 
+/* xAI counts reasoning beside the completion, and the total tells. */
+static bool reasoned_apart(uint64_t in, uint64_t out, uint64_t reasoning, struct str total)
+{
+    uint64_t all;
+
+    return reasoning && take_number(total, &all) && all == in + out + reasoning;
+}
+
 /* Cached and audio tokens are inside the totals and are taken out. */
 static void usage_openai(struct usage *u, struct str o)
 {
-    uint64_t in = 0, out = 0, cached = 0, audio_in = 0, audio_out = 0;
+    uint64_t in = 0, out = 0, cached = 0, written = 0, audio_in = 0, audio_out = 0;
     struct str v[OPENAI_MEMBERS], d[DETAILS];
 
     json_members(o, openai_names, v, OPENAI_MEMBERS);
@@ -108,6 +119,7 @@ static void usage_openai(struct usage *u, struct str o)
     if (json_type_of(in_d) == JSON_OBJECT) {
         json_members(in_d, detail_names, d, DETAILS);
         take_number(d[CACHED], &cached);
+        take_number(d[CACHE_WRITTEN], &written);
         take_number(d[AUDIO], &audio_in);
     } else {
         take_number(v[CACHE_HIT], &cached);
@@ -119,10 +131,13 @@ static void usage_openai(struct usage *u, struct str o)
     }
     if (!any)
         return;
+    if (reasoned_apart(in, out, u->reasoning, v[TOTAL]))
+        out += u->reasoning;
     u->cache_read = cached;
+    u->cache_write_5m = written;
     u->audio_in = audio_in;
     u->audio_out = audio_out;
-    u->input = minus(in, cached + audio_in);
+    u->input = minus(in, cached + written + audio_in);
     u->output = minus(out, audio_out);
     u->source = USAGE_REPORTED;
 }

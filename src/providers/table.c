@@ -12,6 +12,10 @@
         K(RESPONSES_WS) | K(CONVERSATIONS) | K(EMBEDDINGS) | K(MODERATIONS) | K(MODELS) |          \
         K(MODEL) | K(TRANSCRIPTION) | K(SPEECH) | K(IMAGES) | K(IMAGE_EDITS) | K(RERANK) |         \
         K(FILES) | K(UPLOADS) | K(BATCHES) | K(REALTIME_WS) | K(REALTIME))
+/* No Responses, nor what belongs to them: these are made of chats here. */
+#define CHAT_KINDS                                                                                 \
+    (OPENAI_KINDS & ~(K(RESPONSES) | K(RESPONSES_SUB) | K(RESPONSES_AUX) | K(RESPONSES_WS) |       \
+                        K(CONVERSATIONS)))
 #define ANTHROPIC_KINDS                                                                            \
     (K(MESSAGES) | K(COUNT_TOKENS) | K(MESSAGE_BATCHES) | K(COMPLETE) | K(MODELS) | K(MODEL) |     \
         K(FILES))
@@ -31,11 +35,12 @@
     }
 
 /* A provider that speaks OpenAI's dialect under /v1 and has no quirk. */
-#define COMPATIBLE(name, shown, env, url)                                                          \
+#define COMPATIBLE(name, shown, env, url) COMPATIBLE_IN(name, shown, env, url, OPENAI_KINDS)
+#define COMPATIBLE_IN(name, shown, env, url, kind_set)                                             \
     {                                                                                              \
         .id = STR_INIT(name), .title = STR_INIT(shown), .key_env = STR_INIT(env "_API_KEY"),       \
         .base_env = STR_INIT(env "_API_BASE"), .base = STR_INIT(url), .faces = {                   \
-            OPENAI_AT("/v1", OPENAI_KINDS)                                                         \
+            OPENAI_AT("/v1", kind_set)                                                             \
         }                                                                                          \
     }
 
@@ -76,7 +81,7 @@ static const struct provider table[] = {
         .extra_env = azure_options,
         .target = azure_target,
     },
-    COMPATIBLE("mistral", "Mistral AI", "MISTRAL", "https://api.mistral.ai"),
+    COMPATIBLE_IN("mistral", "Mistral AI", "MISTRAL", "https://api.mistral.ai", CHAT_KINDS),
     {
         .id = STR_INIT("cohere"),
         .title = STR_INIT("Cohere"),
@@ -107,16 +112,17 @@ static const struct provider table[] = {
         .base = STR_INIT("https://api.fireworks.ai/inference"),
         .faces = {OPENAI_AT("/v1", OPENAI_KINDS), ANTHROPIC_AT("/v1", AUTH_X_API_KEY)},
     },
-    COMPATIBLE("nvidia_nim", "NVIDIA NIM", "NVIDIA_NIM", "https://integrate.api.nvidia.com"),
+    COMPATIBLE_IN(
+        "nvidia_nim", "NVIDIA NIM", "NVIDIA_NIM", "https://integrate.api.nvidia.com", CHAT_KINDS),
     COMPATIBLE("huggingface", "Hugging Face", "HUGGINGFACE", "https://router.huggingface.co"),
-    COMPATIBLE("together", "Together AI", "TOGETHER", "https://api.together.xyz"),
+    COMPATIBLE_IN("together", "Together AI", "TOGETHER", "https://api.together.xyz", CHAT_KINDS),
     {
         .id = STR_INIT("perplexity"),
         .title = STR_INIT("Perplexity"),
         .key_env = STR_INIT("PERPLEXITY_API_KEY"),
         .base_env = STR_INIT("PERPLEXITY_API_BASE"),
         .base = STR_INIT("https://api.perplexity.ai"),
-        .faces = {OPENAI_AT("", OPENAI_KINDS)},
+        .faces = {OPENAI_AT("", CHAT_KINDS)},
     },
     {
         .id = STR_INIT("replicate"),
@@ -160,7 +166,7 @@ static const struct provider table[] = {
         .target = bedrock_call_target,
         .sign = bedrock_sign,
     },
-    COMPATIBLE("novita", "Novita AI", "NOVITA", "https://api.novita.ai/openai"),
+    COMPATIBLE_IN("novita", "Novita AI", "NOVITA", "https://api.novita.ai/openai", CHAT_KINDS),
     {
         .id = STR_INIT("vercel"),
         .title = STR_INIT("Vercel AI Gateway"),
@@ -175,7 +181,7 @@ static const struct provider table[] = {
         .key_env = STR_INIT("DEEPSEEK_API_KEY"),
         .base_env = STR_INIT("DEEPSEEK_API_BASE"),
         .base = STR_INIT("https://api.deepseek.com"),
-        .faces = {OPENAI_AT("/v1", OPENAI_KINDS), ANTHROPIC_AT("/anthropic/v1", AUTH_X_API_KEY)},
+        .faces = {OPENAI_AT("/v1", CHAT_KINDS), ANTHROPIC_AT("/anthropic/v1", AUTH_X_API_KEY)},
     },
     {
         .id = STR_INIT("ollama"),

@@ -169,7 +169,7 @@ static int choice_word(
 static int choice_one(
     struct canon_call *c, struct canon_request *q, struct str name, struct str place)
 {
-    struct str *names;
+    struct str *names = NULL;
     if (!name.n)
         return canon_fail(c, place, STR_FMT " has to be a text", STR_ARG(place));
     if (set_names(c, q, 1, &names) < 0)
@@ -189,7 +189,7 @@ static int choice_allowed(struct canon_call *c, struct canon_request *q, yyjson_
 {
     yyjson_val *list = yyjson_obj_get(v, "tools"), *one;
     size_t i, n;
-    struct str *names;
+    struct str *names = NULL;
     if (!yyjson_is_arr(list) || yyjson_arr_size(list) == 0)
         return canon_fail(c, STR("tool_choice.allowed_tools.tools"),
             "tool_choice.allowed_tools.tools has to be an array of tools");

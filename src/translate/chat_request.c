@@ -353,7 +353,7 @@ int chat_read_request(struct canon_call *c, struct str body, struct canon_reques
 {
     struct canon_extra **extras = &ret->extras;
     yyjson_val *root, *key, *v;
-    bool named_user;
+    bool named_user = false;
     size_t i, n;
     canon_request_init(ret);
     ret->from = &wire_chat;
