@@ -476,13 +476,13 @@ def test_a_stream_outlives_a_reload(run, upstream, start, tmp_path, stays):
 
 # --- start ---
 
-def test_a_port_in_use_is_said_clearly():
+def test_a_port_in_use_is_said_clearly(tmp_path):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         s.listen()
         port = s.getsockname()[1]
         done = run_program("serve", env={"PROXY_PORT": str(port), "MANAGEMENT_PORT": "0",
-                                         "SMARTFLOW_DATA": "/tmp/unused-data"})
+                                         "SMARTFLOW_DATA": str(tmp_path)})
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr and "in use" in done.stderr
     assert "Sanitizer" not in done.stderr
