@@ -448,10 +448,21 @@ static void finish(struct chunk *k, yyjson_val *v)
     canon_emit(k->s, &e);
 }
 
+/* As nearly every event of a stream is. */
+static bool is_only_words(yyjson_val *delta)
+{
+    return yyjson_obj_size(delta) == 1 && yyjson_is_str(yyjson_obj_get(delta, "content"));
+}
+
 static int read_choice(struct chunk *k, yyjson_val *v)
 {
     yyjson_val *delta = yyjson_obj_get(v, "delta"), *logprobs = yyjson_obj_get(v, "logprobs");
     k->choice = (unsigned)jr_get_u64(v, "index");
+    if (!yyjson_is_obj(logprobs) && is_only_words(delta)) {
+        read_words(k, delta);
+        finish(k, v);
+        return 0;
+    }
     read_thinking(k, delta);
     read_words(k, delta);
     if (yyjson_is_obj(logprobs) && jr_get_str(delta, "content").n)
