@@ -78,7 +78,7 @@ static int not_found(struct exchange *x)
                         ? arena_printf(&x->arena, "Did you mean '" STR_FMT "'?", STR_ARG(best[0]))
                         : arena_printf(&x->arena, "Did you mean '" STR_FMT "' or '" STR_FMT "'?",
                               STR_ARG(best[0]), STR_ARG(best[1]));
-    x->error.type = STR("invalid_request_error");
+    x->error.type = x->dialect == DIALECT_OPENAI ? STR("invalid_request_error") : STR_NONE;
     return exchange_fail_param(x, 404, STR("model_not_found"), STR("model"),
         "The model '" STR_FMT "' does not exist here: no rule maps its name to a provider.",
         (int)MIN(x->model_asked.n, 200), x->model_asked.p);

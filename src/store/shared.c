@@ -48,7 +48,7 @@ static void sweep(struct shared *s)
     while (left > 0) {
         size_t step = MIN(left, SWEEP_STEP);
         shared_lock(&s->lock);
-        counters_sweep(&s->table, step, wall, keep, s);
+        counters_sweep(&s->table, step, wall, clock_now(), keep, s);
         shared_unlock(&s->lock);
         left -= step;
     }

@@ -27,7 +27,8 @@
 #define SHARED_IDLE_NS     (10 * NS_PER_S) /* a counter of nothing is forgotten after so long */
 #define SHARED_POLL_NS     (250 * NS_PER_MS)
 #define SHARED_TICK_NS     NS_PER_S
-#define SHARED_SWEEP_TICKS 8 /* ticks in which the sweep comes round */
+#define SHARED_EXPIRED_NS  (120 * NS_PER_S) /* so long an expired counter is kept */
+#define SHARED_SWEEP_TICKS 8                /* ticks in which the sweep comes round */
 
 /* --- counters --------------------------------------------------------------------------------- */
 
@@ -38,6 +39,7 @@ struct counter {
     int64_t others_used, others_held; /* of the other nodes, as last seen */
     int64_t expires;                  /* wall ns; 0 = never */
     int64_t touched;                  /* wall ns of the last use */
+    int64_t gone_at;                  /* mono ns when a sweep first found it expired; 0 = alive */
     struct list waiters;
     uint32_t settles; /* counts them, so that a waiter can tell that it has missed one */
     uint32_t mark;    /* of the call that named it last */
@@ -85,7 +87,7 @@ struct counter *counter_make(struct counter_table *t, struct str name, uint64_t 
 bool counters_walk(struct counter_table *t, size_t *at, size_t n,
     void (*visit)(void *, struct counter *), void *ctx);
 /* Looks at n buckets in turn and frees what may go. visit (may be NULL) sees those that stay. */
-void counters_sweep(struct counter_table *t, size_t n, int64_t wall,
+void counters_sweep(struct counter_table *t, size_t n, int64_t wall, int64_t now,
     void (*visit)(void *, struct counter *), void *ctx);
 
 /* a + b, kept within ±SHARED_NUMBER_MAX. */

@@ -109,16 +109,19 @@ bool counters_walk(struct counter_table *t, size_t *at, size_t n,
     return *at < t->n_buckets;
 }
 
-static bool may_go(const struct counter *c, int64_t wall)
+/* The wall clock may have jumped, and may jump back: what has expired stays for a while. */
+static bool may_go(struct counter *c, int64_t wall, int64_t now)
 {
+    bool expired = c->expires != 0 && c->expires <= wall;
+    c->gone_at = !expired ? 0 : c->gone_at ? c->gone_at : now;
     if (!list_empty(&c->waiters) || c->queued || c->unanswered > 0 || c->pins > 0)
         return false;
-    if (c->expires != 0 && c->expires <= wall)
-        return true;
+    if (expired)
+        return now - c->gone_at >= SHARED_EXPIRED_NS;
     return c->used == 0 && c->held == 0 && wall - c->touched > SHARED_IDLE_NS;
 }
 
-void counters_sweep(struct counter_table *t, size_t n, int64_t wall,
+void counters_sweep(struct counter_table *t, size_t n, int64_t wall, int64_t now,
     void (*visit)(void *, struct counter *), void *ctx)
 {
     for (; n > 0; n--) {
@@ -127,7 +130,7 @@ void counters_sweep(struct counter_table *t, size_t n, int64_t wall,
         struct counter **at = &t->bucket[t->swept++];
         while (*at) {
             struct counter *c = *at;
-            if (may_go(c, wall)) {
+            if (may_go(c, wall, now)) {
                 *at = c->next;
                 t->n--;
                 free(c);

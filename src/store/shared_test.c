@@ -518,7 +518,14 @@ WITH_NODE(test_counters_go)
     CHECK_EQ(s->table.n_buckets, 20000);
     WAIT_FOR(clock_wall() % (2 * NS_PER_MS) < NS_PER_MS); /* let the last one expire */
     co_sleep_until(clock_now() + 2 * NS_PER_MS);
-    counters_sweep(&s->table, s->table.n_buckets, clock_wall(), NULL, NULL);
+    size_t all = s->table.n_buckets;
+    int64_t now = clock_now(), past = clock_wall() - NS_PER_S;
+    counters_sweep(&s->table, all, clock_wall(), now, NULL, NULL);
+    CHECK_EQ(s->table.n, 20000);
+    counters_sweep(&s->table, all, past, now + 1, NULL, NULL); /* the clock jumped back */
+    counters_sweep(&s->table, all, clock_wall(), now + SHARED_EXPIRED_NS, NULL, NULL);
+    CHECK_EQ(s->table.n, 20000);
+    counters_sweep(&s->table, all, clock_wall(), now + 2 * SHARED_EXPIRED_NS, NULL, NULL);
     CHECK_EQ(s->table.n, 10000);
     for (unsigned i = 1; i < 20000; i += 2) {
         int64_t used, held;

@@ -493,7 +493,7 @@ int messages_write_turns(struct messages_writer *mw)
                 r = keep(mw, &p.next_system, m);
             continue;
         }
-        if (r == 0 && m->role == ROLE_ASSISTANT && p.system && prev->role == ROLE_USER)
+        if (r == 0 && m->role == ROLE_ASSISTANT && p.system && prev && prev->role == ROLE_USER)
             r = flush(mw, &p, false);
         if (r == 0)
             r = keep(mw, &p.turn, m);

@@ -314,6 +314,7 @@ int vault_snapshot(struct vault *v, struct vault_secrets **ret, char *err)
         r = vault_list(v, STR(""), &list, err);
     if (r < 0)
         return r;
+    must(list);
     struct vault_secrets *s = calloc(1, sizeof *s + list->n * sizeof s->at[0]);
     if (!s) {
         vault_list_free(list);

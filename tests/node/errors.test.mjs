@@ -190,12 +190,22 @@ describe('errors of the gateway', () => {
         assert.equal(calls, 1);
     });
 
-    test('a model of another dialect', async () => {
-        const o = await failure(chat(scripted.openai(), 'hi', { model: CLAUDE }));
+    test('a model whose provider has nothing for the endpoint', async () => {
+        const o = await failure(scripted.openai().embeddings.create({ model: CLAUDE, input: 'hi' }));
         assert.equal(o.status, 400);
-        assert.match(o.message, /\/v1\/messages/);
-        const a = await failure(message(scripted.anthropic(), 'hi', { model: 'gpt-4o' }));
-        assert.match(a.message, /\/v1\/chat\/completions/);
+        assert.equal(o.code, 'unsupported_dialect');
+        assert.match(o.message, /\/v1\/embeddings/);
+    });
+
+    test('a model of another dialect is translated, and its provider\'s error, too', async () => {
+        upstream.script(answer(200, messageReply));
+        const o = await chat(scripted.openai(), 'hi', { model: CLAUDE });
+        assert.equal(o.choices[0].message.content, 'fine');
+        assert.equal(o.model, CLAUDE);
+        upstream.script(limited);
+        const a = await failure(message(scripted.anthropic({ maxRetries: 0 }), 'hi', { model: 'gpt-4o' }));
+        assert.equal(a.status, 429);
+        assert.equal(a.type, 'rate_limit_error');
     });
 });
 
