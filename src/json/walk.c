@@ -285,8 +285,14 @@ static size_t mentions_blocks(struct str text, const struct str *needles, size_t
         return 0;
     for (; !*ret && at + 16 < text.n; at += 16) {
         unsigned hits = (unsigned)_mm_movemask_epi8(equal(sixteen(text, at), '"'));
-        if (hits)
-            hits &= letters_at(sixteen(text, at + 1), letters);
+        if (!hits) { /* in long strings quotes are far apart */
+            const char *next = memchr(text.p + at + 16, '"', text.n - at - 16);
+            if (!next)
+                return text.n;
+            at = (size_t)(next - text.p) - 16;
+            continue;
+        }
+        hits &= letters_at(sixteen(text, at + 1), letters);
         for (; hits && !*ret; hits &= hits - 1)
             *ret = mentions_at(text, at + (unsigned)__builtin_ctz(hits), needles, n);
     }
