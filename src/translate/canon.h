@@ -345,6 +345,18 @@ struct canon_message *canon_add_message(
 struct canon_part *canon_add_part(
     struct canon_call *c, struct canon_part ***tail, enum canon_part_kind kind);
 
+/* Text that grows over several events, in the call's arena; .n = 0 empties it and keeps its room.
+ * 0, or -ENOMEM with c->error filled. How long it may become is the caller's to say. */
+struct canon_text {
+    char *p;
+    size_t n, cap;
+};
+int canon_gather(struct canon_call *c, struct canon_text *t, struct str more);
+static inline struct str canon_text_str(const struct canon_text *t)
+{
+    return str_at(t->p, t->n);
+}
+
 /* --- what several writers need --- */
 
 /* The name of the tool call that id answers, in the messages before; empty = none. */

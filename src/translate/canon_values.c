@@ -63,3 +63,23 @@ int64_t canon_max_tokens(const struct canon_call *c, const struct canon_request 
         return q->max_tokens;
     return c->facts && c->facts->max_output ? c->facts->max_output : MAX_TOKENS_DEFAULT;
 }
+
+#define TEXT_LEAST 256
+
+int canon_gather(struct canon_call *c, struct canon_text *t, struct str more)
+{
+    if (t->cap - t->n < more.n) {
+        size_t cap = MAX(2 * t->cap, t->n + more.n + TEXT_LEAST);
+        char *p = arena_alloc(c->arena, cap);
+        if (!p)
+            return canon_no_room(c);
+        if (t->n)
+            memcpy(p, t->p, t->n);
+        t->p = p;
+        t->cap = cap;
+    }
+    if (more.n)
+        memcpy(t->p + t->n, more.p, more.n);
+    t->n += more.n;
+    return 0;
+}

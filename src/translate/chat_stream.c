@@ -27,8 +27,7 @@ struct wrapped {
     struct wrapped *next;
     unsigned choice, index;
     struct str id, name;
-    char *p;
-    size_t n, cap;
+    struct canon_text text;
 };
 
 /* The last call of each choice, for providers that do not number them. */
@@ -271,22 +270,9 @@ static struct wrapped *find_wrapped(struct chunk *k, unsigned index, struct str 
 
 static int collect(struct chunk *k, struct wrapped *x, struct str piece)
 {
-    if (x->n + piece.n > STREAM_KEPT_MAX)
+    if (x->text.n + piece.n > STREAM_KEPT_MAX)
         return canon_bad_reply(k->c, "the arguments of a tool call are too long");
-    if (x->n + piece.n > x->cap) {
-        size_t cap = MAX(x->cap * 2, x->n + piece.n + 256);
-        char *p = arena_alloc(k->c->arena, cap);
-        if (!p)
-            return canon_no_room(k->c);
-        if (x->n)
-            memcpy(p, x->p, x->n);
-        x->p = p;
-        x->cap = cap;
-    }
-    if (piece.n)
-        memcpy(x->p + x->n, piece.p, piece.n);
-    x->n += piece.n;
-    return 0;
+    return canon_gather(k->c, &x->text, piece);
 }
 
 static int begin_wrapped(struct chunk *k, unsigned index, struct str id, struct str name)
@@ -311,7 +297,7 @@ static void emit_wrapped(struct chunk *k, bool all_choices)
         if (!x->name.n || (!all_choices && x->choice != k->choice))
             continue;
         k->choice = x->choice;
-        struct str all = str_at(x->p, x->n), input = chat_unwrap(&k->s->pool, all);
+        struct str all = canon_text_str(&x->text), input = chat_unwrap(&k->s->pool, all);
         const struct canon_part p = {.kind = PART_TOOL_CALL,
             .is_custom = true,
             .id = x->id,

@@ -14,18 +14,13 @@
 #define THINKING_KEPT_MAX ((size_t)256 * KIB)
 #define MEDIA_KEPT_MAX    (16 * MIB)
 
-struct kept_text {
-    char *p;
-    size_t n, cap;
-};
-
 struct choice {
     struct choice *next;
     unsigned index, calls_n;
     bool greeted;              /* the role was said */
     bool ascii;                /* all text so far: then its bytes are its characters */
     int64_t text_n, part_from; /* bytes of text, and before the part */
-    struct kept_text kept;     /* of the part that is open */
+    struct canon_text kept;    /* of the part that is open */
     bool overflown;
     struct str signature; /* of it */
     enum canon_maker maker;
@@ -139,24 +134,12 @@ static struct choice *choice_of(struct out *o, unsigned index)
 
 static int keep(struct out *o, struct str piece, size_t max)
 {
-    struct kept_text *k = &o->ch->kept;
+    struct canon_text *k = &o->ch->kept;
     if (k->n + piece.n > max) {
         o->ch->overflown = true;
         return 0;
     }
-    if (k->n + piece.n > k->cap) {
-        size_t cap = MAX(k->cap * 2, k->n + piece.n);
-        char *p = arena_alloc(o->c->arena, cap);
-        if (!p)
-            return canon_no_room(o->c);
-        if (k->n)
-            memcpy(p, k->p, k->n);
-        k->p = p;
-        k->cap = cap;
-    }
-    memcpy(k->p + k->n, piece.p, piece.n);
-    k->n += piece.n;
-    return 0;
+    return canon_gather(o->c, k, piece);
 }
 
 static void forget(struct choice *ch)
@@ -391,7 +374,7 @@ static int on_delta(struct out *o, const struct canon_event *e)
 
 static int on_end(struct out *o, const struct canon_part *p)
 {
-    const struct kept_text *k = &o->ch->kept;
+    const struct canon_text *k = &o->ch->kept;
     if (is_held(p))
         return say_held(o, p);
     if (p->kind == PART_THINKING || p->kind == PART_TEXT)

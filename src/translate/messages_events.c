@@ -11,24 +11,6 @@
 #include "crypto/encode.h"
 #include "translate/converse.h"
 
-int messages_gather(struct canon_call *c, struct messages_text *g, struct str s)
-{
-    if (g->cap - g->n < s.n) {
-        size_t cap = MAX(g->cap * 2, g->n + s.n + 256);
-        char *p = arena_alloc(c->arena, cap);
-        if (!p)
-            return canon_no_room(c);
-        if (g->n)
-            memcpy(p, g->p, g->n);
-        g->p = p;
-        g->cap = cap;
-    }
-    if (s.n)
-        memcpy(g->p + g->n, s.p, s.n);
-    g->n += s.n;
-    return 0;
-}
-
 /* --- events on their way out --- */
 
 /* What stands behind start in out becomes the payload of a frame. */
@@ -81,7 +63,7 @@ struct writing {
     bool text_in_input; /* a custom tool's text is being written as a member of its input */
     enum canon_finish finish;
     struct str stop_sequence;
-    struct messages_text input; /* of a call that is held: its signature belongs into its id */
+    struct canon_text input; /* of a call that is held: its signature belongs into its id */
     struct str signature;
     enum canon_maker maker;
 };
@@ -251,7 +233,7 @@ static int on_call_delta(
     if (e->field == DELTA_SIGNATURE)
         return keep_signature(s, st, e);
     if (is_held(e->part))
-        return messages_gather(s->c, &st->input, e->text);
+        return canon_gather(s->c, &st->input, e->text);
     return write_delta(s, st, "input_json_delta", "partial_json", e->text, out);
 }
 

@@ -123,12 +123,6 @@ int messages_write_reply(struct canon_call *c, const struct canon_reply *r, stru
 int messages_read_event(struct canon_stream *s, struct str event, struct str data);
 int messages_write_event(struct canon_stream *s, const struct canon_event *e, struct buf *out);
 
-/* Text that grows over several events, in the call's arena. */
-struct messages_text {
-    char *p;
-    size_t n, cap;
-};
-int messages_gather(struct canon_call *c, struct messages_text *g, struct str s);
 /* An event for the client: its data stands behind what begin returns. */
 size_t messages_begin_event(struct canon_stream *s, const char *name, struct buf *out);
 int messages_end_event(struct canon_stream *s, size_t start, struct buf *out);

@@ -18,9 +18,9 @@ struct reading {
     struct usage usage;
     bool known, is_json, is_custom; /* the block that is open */
     bool json_seen, calls_seen;
-    struct messages_text input; /* a custom tool's */
-    struct messages_text held;  /* relayed events from before the first content */
-    bool flowing;               /* content has begun: nothing is held any more */
+    struct canon_text input; /* a custom tool's */
+    struct canon_text held;  /* relayed events from before the first content */
+    bool flowing;            /* content has begun: nothing is held any more */
 };
 
 static struct reading *reading_of(struct canon_stream *s)
@@ -67,7 +67,7 @@ static void start_call(
     st->calls_seen = true;
     if (p->is_custom) {
         st->input.n = 0;
-        messages_gather(s->c, &st->input, p->raw);
+        canon_gather(s->c, &st->input, p->raw);
         p->raw = STR_NONE;
     }
 }
@@ -112,7 +112,7 @@ static int emit_delta(struct canon_stream *s, unsigned key, enum canon_part_kind
 static int on_input(struct canon_stream *s, struct reading *st, unsigned key, struct str text)
 {
     if (st->is_custom)
-        return messages_gather(s->c, &st->input, text);
+        return canon_gather(s->c, &st->input, text);
     if (st->is_json)
         return emit_delta(s, key, PART_TEXT, DELTA_TEXT, text);
     return emit_delta(s, key, PART_TOOL_CALL, DELTA_INPUT, text);
@@ -252,7 +252,7 @@ static int relay(struct canon_stream *s, struct reading *st, struct str type, st
     size_t start = messages_begin_event(s, name.p, to);
     buf_addstr(to, data);
     int r = messages_end_event(s, start, to);
-    return r < 0 || st->flowing ? r : messages_gather(s->c, &st->held, buf_str(&text));
+    return r < 0 || st->flowing ? r : canon_gather(s->c, &st->held, buf_str(&text));
 }
 
 int messages_read_event(struct canon_stream *s, struct str event, struct str data)

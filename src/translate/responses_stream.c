@@ -146,7 +146,7 @@ static int take_text(struct rs_writer *wr, const struct canon_event *e, struct b
     default:
         break;
     }
-    return wr->open == NOTHING_OPEN ? 0 : rs_grow(wr->c, &wr->text, e->text);
+    return wr->open == NOTHING_OPEN ? 0 : canon_gather(wr->c, &wr->text, e->text);
 }
 
 static int part_delta(

@@ -7,12 +7,6 @@
 
 #include "translate/responses_int.h"
 
-/* Text that grows in the call's arena, and keeps its room from part to part. */
-struct rs_grown {
-    char *p;
-    size_t n, cap;
-};
-
 struct rs_item {
     struct rs_item *next;
     struct str json;
@@ -29,14 +23,14 @@ struct rs_writer {
 
     enum open_kind open;
     char id[RESPONSES_ID_BYTES];
-    unsigned contents_n;     /* of the message: parts begun */
-    struct rs_grown content; /* of the message: its parts that are done, as JSON */
+    unsigned contents_n;       /* of the message: parts begun */
+    struct canon_text content; /* of the message: its parts that are done, as JSON */
 
     bool refusal;
-    bool custom, wrapped;  /* of the call: its arguments stand for a text */
-    struct rs_grown text;  /* of the open part; of a call its arguments or input */
-    struct rs_grown notes; /* its annotations, as JSON */
-    struct rs_grown logprobs;
+    bool custom, wrapped;    /* of the call: its arguments stand for a text */
+    struct canon_text text;  /* of the open part; of a call its arguments or input */
+    struct canon_text notes; /* its annotations, as JSON */
+    struct canon_text logprobs;
     unsigned notes_n;
     struct str signature;
     enum canon_maker maker;
@@ -70,8 +64,5 @@ int rs_end_call(struct rs_writer *wr, struct buf *out);
 
 int rs_begin_media(struct rs_writer *wr, const struct canon_part *p, struct buf *out);
 int rs_end_media(struct rs_writer *wr, struct buf *out);
-
-struct str rs_grown(const struct rs_grown *g);
-int rs_grow(struct canon_call *c, struct rs_grown *g, struct str more);
 
 #endif

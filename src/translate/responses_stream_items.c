@@ -9,29 +9,6 @@
 
 #include <errno.h>
 
-struct str rs_grown(const struct rs_grown *g)
-{
-    return str_at(g->p, g->n);
-}
-
-int rs_grow(struct canon_call *c, struct rs_grown *g, struct str more)
-{
-    if (g->n + more.n > g->cap) {
-        size_t cap = MAX(2 * g->cap, g->n + more.n + 512);
-        char *p = arena_alloc(c->arena, cap);
-        if (!p)
-            return canon_no_room(c);
-        if (g->n)
-            memcpy(p, g->p, g->n);
-        g->p = p;
-        g->cap = cap;
-    }
-    if (more.n)
-        memcpy(g->p + g->n, more.p, more.n);
-    g->n += more.n;
-    return 0;
-}
-
 /* --- events --- */
 
 struct jw rs_event_begin(struct rs_writer *wr, struct buf *out, const char *type)
@@ -132,7 +109,7 @@ static void put_message(struct rs_writer *wr, struct jw *w, const char *status)
     jw_key(w, "content");
     jw_open(w, '[');
     if (wr->content.n)
-        jw_raw(w, rs_grown(&wr->content));
+        jw_raw(w, canon_text_str(&wr->content));
     jw_close(w, ']');
     jw_member_str(w, "role", STR("assistant"));
     jw_close(w, '}');
@@ -176,7 +153,7 @@ int rs_note(struct rs_writer *wr, const struct canon_citation *x, struct buf *ou
     struct jw n = {.out = &json};
 
     buf_init(&json, LIMIT_SSE_EVENT_BYTES);
-    if (!x || !responses_put_annotation(&n, x, rs_grown(&wr->text)))
+    if (!x || !responses_put_annotation(&n, x, canon_text_str(&wr->text)))
         return x ? canon_drop(wr->c, STR("citations"), "annotations need an address") : 0;
     if (json.err)
         return canon_no_room(wr->c);
@@ -184,8 +161,8 @@ int rs_note(struct rs_writer *wr, const struct canon_citation *x, struct buf *ou
     jw_member_int(&w, "annotation_index", wr->notes_n++);
     jw_member_raw(&w, "annotation", buf_str(&json));
     rs_event_end(&w);
-    int r = wr->notes.n ? rs_grow(wr->c, &wr->notes, STR(",")) : 0;
-    return r < 0 ? r : rs_grow(wr->c, &wr->notes, buf_str(&json));
+    int r = wr->notes.n ? canon_gather(wr->c, &wr->notes, STR(",")) : 0;
+    return r < 0 ? r : canon_gather(wr->c, &wr->notes, buf_str(&json));
 }
 
 /* The members of {"content":[…]}. */
@@ -197,13 +174,14 @@ int rs_note_logprobs(struct canon_stream *s, struct rs_writer *wr, struct str ra
 
     if (!yyjson_is_arr(list) || text.n <= 2)
         return 0;
-    int r = wr->logprobs.n ? rs_grow(wr->c, &wr->logprobs, STR(",")) : 0;
-    return r < 0 ? r : rs_grow(wr->c, &wr->logprobs, str_at(text.p + 1, text.n - 2));
+    int r = wr->logprobs.n ? canon_gather(wr->c, &wr->logprobs, STR(",")) : 0;
+    return r < 0 ? r : canon_gather(wr->c, &wr->logprobs, str_at(text.p + 1, text.n - 2));
 }
 
 int rs_end_text(struct rs_writer *wr, struct buf *out)
 {
-    struct str text = rs_grown(&wr->text), member = wr->refusal ? STR("refusal") : STR("text");
+    struct str text = canon_text_str(&wr->text),
+               member = wr->refusal ? STR("refusal") : STR("text");
     _cleanup_(buf_free) struct buf json;
     struct jw part = {.out = &json};
     struct jw w =
@@ -215,20 +193,20 @@ int rs_end_text(struct rs_writer *wr, struct buf *out)
         jw_key(&w, "logprobs");
         jw_open(&w, '[');
         if (wr->logprobs.n)
-            jw_raw(&w, rs_grown(&wr->logprobs));
+            jw_raw(&w, canon_text_str(&wr->logprobs));
         jw_close(&w, ']');
     }
     rs_event_end(&w);
     buf_init(&json, LIMIT_RESPONSE_BYTES);
     responses_put_text_part(
-        &part, wr->refusal, text, rs_grown(&wr->notes), rs_grown(&wr->logprobs));
+        &part, wr->refusal, text, canon_text_str(&wr->notes), canon_text_str(&wr->logprobs));
     w = content_begin(wr, out, "response.content_part.done");
     jw_member_raw(&w, "part", buf_str(&json));
     rs_event_end(&w);
-    int r = wr->content.n ? rs_grow(wr->c, &wr->content, STR(",")) : 0;
+    int r = wr->content.n ? canon_gather(wr->c, &wr->content, STR(",")) : 0;
     if (json.err)
         return canon_no_room(wr->c);
-    return r < 0 ? r : rs_grow(wr->c, &wr->content, buf_str(&json));
+    return r < 0 ? r : canon_gather(wr->c, &wr->content, buf_str(&json));
 }
 
 int rs_end_message(struct rs_writer *wr, const char *status, struct buf *out)
@@ -285,12 +263,12 @@ int rs_reasoning_delta(struct rs_writer *wr, struct str text, struct buf *out)
     struct jw w = summary_begin(wr, out, "response.reasoning_summary_text.delta");
     jw_member_str(&w, "delta", text);
     rs_event_end(&w);
-    return rs_grow(wr->c, &wr->text, text);
+    return canon_gather(wr->c, &wr->text, text);
 }
 
 int rs_end_reasoning(struct rs_writer *wr, enum canon_part_kind kind, struct buf *out)
 {
-    struct str text = rs_grown(&wr->text);
+    struct str text = canon_text_str(&wr->text);
 
     if (text.n) {
         struct jw w = summary_begin(wr, out, "response.reasoning_summary_text.done");
@@ -347,7 +325,7 @@ void rs_call_delta(struct rs_writer *wr, struct str text, struct buf *out)
 
 int rs_end_call(struct rs_writer *wr, struct buf *out)
 {
-    struct str input = rs_grown(&wr->text);
+    struct str input = canon_text_str(&wr->text);
     _cleanup_(buf_free) struct buf json;
     struct jw item = {.out = &json};
 
@@ -395,6 +373,6 @@ int rs_end_media(struct rs_writer *wr, struct buf *out)
     struct jw w = {.out = &json};
 
     buf_init(&json, LIMIT_RESPONSE_BYTES);
-    responses_put_image(&w, str_of(wr->id), wr->mime, rs_grown(&wr->text));
+    responses_put_image(&w, str_of(wr->id), wr->mime, canon_text_str(&wr->text));
     return done(wr, &json, out);
 }
