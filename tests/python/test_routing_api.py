@@ -181,9 +181,12 @@ def test_a_forced_provider(routed, path, length):
 
 def test_force_ends_by_itself(routed):
     routed.admin.ok("POST", "/api/routing/force-provider",
-                    {"provider": "anthropic", "duration_seconds": 2})
-    time.sleep(2.5)
-    assert routed.admin.ok("GET", "/api/routing/status")["forced_provider"] is None
+                    {"provider": "anthropic", "duration_seconds": 4})
+
+    def forced():
+        return routed.admin.ok("GET", "/api/routing/status")["forced_provider"]
+    until(lambda: forced() == "anthropic", 30)
+    until(lambda: forced() is None, 30)
 
 
 # --- what would be done ---

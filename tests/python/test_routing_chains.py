@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from plane import until
 from routing_plane import (CHAT, END, STREAM_HEAD, Routed, answers, chunk, error, good, piece, reset,
                            role, sends, stalls, story, text_of, words)
 from wire import Client, call, http_reply, request
@@ -258,13 +259,14 @@ def test_the_breaker_opens_and_closes(routed):
              if t["model"] == models[0]][0]
     assert state["breaker"] == "open" and state["failed"] == 3
     down["is"] = False
-    time.sleep(0.7)
-    assert text_of(routed.ask(chain)) == models[0]  # tried out, and closed
+    until(lambda: text_of(routed.ask(chain)) == models[0], 30)  # tried out, and closed
     assert text_of(routed.ask(chain)) == models[0]
-    time.sleep(1.2)
-    metrics = routed.gateway.get("/metrics")[1].decode()
-    assert f'smartflow_breaker_opened_total{{provider="openai",model="{models[0]}"}} 1' in metrics
-    assert f'smartflow_breaker_state{{provider="openai",model="{models[0]}"}} 0' in metrics
+    of_it = f'{{provider="openai",model="{models[0]}"}}'
+
+    def metrics():
+        return routed.gateway.get("/metrics")[1].decode()
+    until(lambda: f"smartflow_breaker_state{of_it} 0" in metrics(), 30)
+    assert f"smartflow_breaker_opened_total{of_it} 1" in metrics()
 
 
 def test_open_breakers_are_the_last_resort(routed):
