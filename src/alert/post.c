@@ -3,11 +3,11 @@
 
 #include "base/secret.h"
 #include "crypto/random.h"
+#include "http/retry_after.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define TIMEOUT     (20 * NS_PER_S)
 #define REPLY_BYTES (64 * KIB)
@@ -171,7 +171,7 @@ static enum post_result take_reply(
     struct str body;
 
     ret->status = head->status;
-    ret->retry_after = post_retry_after(http_get(&head->fields, HTTP_RETRY_AFTER), clock_wall());
+    ret->retry_after = http_retry_after(&head->fields, clock_wall());
     enum post_result judged = judge(head->status);
     if (judged != POST_DONE)
         snprintf(ret->why, sizeof ret->why, "it answered %d", head->status);
@@ -222,22 +222,4 @@ int64_t post_pause(unsigned tries, int64_t first, unsigned factor, int64_t max, 
     pause = MIN(pause, max);
     pause += (int64_t)random_below((uint64_t)pause / 5 + 1);
     return MIN(MAX(pause, retry_after), max);
-}
-
-int64_t post_retry_after(struct str value, int64_t wall_ns)
-{
-    struct tm tm = {0};
-    char text[40];
-    uint64_t seconds;
-
-    if (!value.n || value.n >= sizeof text)
-        return 0;
-    if (str_u64(value, &seconds) == 0)
-        return (int64_t)MIN(seconds, (uint64_t)86400) * NS_PER_S;
-    memcpy(text, value.p, value.n);
-    text[value.n] = 0;
-    if (!strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
-        return 0;
-    int64_t at = (int64_t)timegm(&tm) * NS_PER_S;
-    return at > wall_ns ? MIN(at - wall_ns, 86400 * NS_PER_S) : 0;
 }

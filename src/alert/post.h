@@ -60,7 +60,5 @@ enum post_result post_send(struct post_target *t, const struct post *p, struct p
  * least what the server asked for, at most max. */
 int64_t post_pause(
     unsigned tries, int64_t first, unsigned factor, int64_t max, int64_t retry_after);
-/* A Retry-After field, in seconds or as a date; 0 when it says nothing. */
-int64_t post_retry_after(struct str value, int64_t wall_ns);
 
 #endif

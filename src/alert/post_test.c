@@ -48,18 +48,6 @@ static void test_pauses(void)
     }
 }
 
-static void test_retry_after(void)
-{
-    int64_t now = 784111777 * NS_PER_S; /* Sun, 06 Nov 1994 08:49:37 GMT */
-
-    CHECK_EQ(post_retry_after(STR("120"), now), 120 * NS_PER_S);
-    CHECK_EQ(post_retry_after(STR("Sun, 06 Nov 1994 08:49:47 GMT"), now), 10 * NS_PER_S);
-    CHECK_EQ(post_retry_after(STR("Sun, 06 Nov 1994 08:49:27 GMT"), now), 0);
-    CHECK_EQ(post_retry_after(STR("soon"), now), 0);
-    CHECK_EQ(post_retry_after(STR(""), now), 0);
-    CHECK_EQ(post_retry_after(STR("99999999999"), now), 86400 * NS_PER_S);
-}
-
 /* --- answers --- */
 
 static int answer_status;
@@ -122,7 +110,6 @@ int main(void)
 {
     TAP_RUN(test_addresses);
     TAP_RUN(test_pauses);
-    TAP_RUN(test_retry_after);
     TAP_RUN(test_answers);
     return tap_done();
 }

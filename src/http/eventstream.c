@@ -139,6 +139,7 @@ int eventstream_next(struct eventstream *e, struct eventstream_message *ret)
         return 0;
     if (crc32_ieee(0, str_at(p, total - CLOSING)) != u32_at(p + total - CLOSING))
         return broken(e);
+    ret->raw = str_at(p, total);
     ret->headers = str_at(p + PRELUDE, headers);
     ret->payload = str_at(p + PRELUDE + headers, total - PRELUDE - CLOSING - headers);
     if (!headers_valid(ret->headers))

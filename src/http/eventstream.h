@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 
+#define EVENTSTREAM_TYPE        STR("application/vnd.amazon.eventstream")
 #define EVENTSTREAM_MAX_HEADERS ((size_t)128 * 1024)
 #define EVENTSTREAM_MAX_PIECE   ((size_t)1024 * 1024)
 
@@ -38,6 +39,7 @@ struct eventstream_header {
 struct eventstream_message {
     struct str headers; /* raw; walk with eventstream_header_next() */
     struct str payload;
+    struct str raw; /* the frame, as it came */
 };
 
 struct eventstream {
