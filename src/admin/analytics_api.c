@@ -124,12 +124,18 @@ static int read_range(struct admin_call *c, const struct asked *a, struct analyt
     return r;
 }
 
-static int check_range(struct admin_call *c, const struct analytics_query *q)
+/* Whole hours or days; name: of the parameter that says when it begins. */
+static int round_range(struct admin_call *c, const char *name, struct analytics_query *q)
 {
+    int64_t step = q->by_day ? DAY_NS : HOUR_NS;
+
+    q->from = q->from / step * step;
+    q->until = rounded_up(q->until, step);
+    q->to_now = q->until > clock_wall();
     if (!q->by_day && q->until - q->from > HOURS_MAX * HOUR_NS)
         return admin_bad(c, "interval", "interval must be day for more than 7 days.");
     if (q->until - q->from > DAYS_MAX * DAY_NS)
-        return admin_bad(c, "from", "from must lie at most %d days before to.", DAYS_MAX);
+        return admin_bad(c, name, "%s must lie at most %d days before the end.", name, DAYS_MAX);
     return 0;
 }
 
@@ -150,10 +156,54 @@ static int read_query(struct admin_call *c, const struct asked *a, struct analyt
         q->from = period_begin((enum period)asked.period, q->by_day, clock_wall());
         q->until = clock_wall() + 1;
     }
-    int64_t step = q->by_day ? DAY_NS : HOUR_NS;
-    q->from = q->from / step * step;
-    q->until = rounded_up(q->until, step);
-    return r < 0 ? r : check_range(c, q);
+    return r < 0 ? r : round_range(c, "from", q);
+}
+
+/* --- what the SDK's bridge asks --- */
+
+struct asked_dates {
+    struct str start, end;
+};
+#define AT(member) offsetof(struct asked_dates, member)
+static const struct field_row date_fields[] = {
+    {"start_date", FIELD_TEXT, 0, AT(start), 1, 40, NULL, NULL,
+        "From this day or time on; 30 days ago when not given.", "\"2026-11-01\""},
+    {"end_date", FIELD_TEXT, 0, AT(end), 1, 40, NULL, NULL,
+        "To the end of this day, or until this time; now when not given.", "\"2026-11-21\""},
+};
+#undef AT
+static const struct admin_schema dates_query = {
+    NULL, date_fields, ARRAY_LEN(date_fields), sizeof(struct asked_dates)};
+
+/* "2026-11-21" is the begin of that day; ret_is_day tells it from a time. */
+static int read_date(
+    struct admin_call *c, const char *name, struct str text, int64_t *ret, bool *ret_is_day)
+{
+    *ret_is_day = text.n == 10;
+    if (*ret_is_day)
+        text = arena_printf(&c->arena, STR_FMT "T00:00:00Z", STR_ARG(text));
+    return admin_when(c, name, text, ret);
+}
+
+static int read_dates(
+    struct admin_call *c, const struct asked_dates *asked, struct analytics_query *q)
+{
+    int64_t now = clock_wall();
+    bool is_day = false;
+    int r = 0;
+
+    q->until = now + 1;
+    if (asked->end.n)
+        r = read_date(c, "end_date", asked->end, &q->until, &is_day);
+    if (is_day)
+        q->until += DAY_NS;
+    q->from = q->until - TREND * DAY_NS;
+    if (r == 0 && asked->start.n)
+        r = read_date(c, "start_date", asked->start, &q->from, &is_day);
+    if (r == 0 && q->from >= q->until)
+        return admin_bad(c, "start_date", "start_date must be before end_date.");
+    q->by_day = q->until - q->from > 2 * DAY_NS;
+    return r < 0 ? r : round_range(c, "start_date", q);
 }
 
 /* --- adding up --- */
@@ -180,17 +230,24 @@ static int64_t step_of(const struct answer *a)
 static int take_cell(void *ctx, const struct usage_row *row)
 {
     struct answer *a = ctx;
-    unsigned i = (unsigned)((row->at - a->q.from) / step_of(a));
     char status[24];
 
     snprintf(status, sizeof status, "%lld", (long long)row->status);
     usage_total_add(&a->total, &row->total);
-    if (i < a->series_n)
-        usage_total_add(&a->series[i], &row->total);
     int r = usage_groups_add(&a->providers, row->provider, &row->total);
     if (r == 0)
         r = usage_groups_add(&a->models, row->model, &row->total);
     return r < 0 ? r : usage_groups_add(&a->statuses, str_of(status), &row->total);
+}
+
+static int take_step(void *ctx, const struct usage_step *step)
+{
+    struct answer *a = ctx;
+    unsigned i = (unsigned)((step->at - a->q.from) / step_of(a));
+
+    if (i < a->series_n)
+        a->series[i] = step->total;
+    return 0;
 }
 
 static int take_day(void *ctx, const struct usage_day *d)
@@ -206,8 +263,9 @@ static int take_day(void *ctx, const struct usage_day *d)
 static int ask_cells(void *arg)
 {
     struct answer *a = arg;
+    int r = analytics_cells(a->c->env->store, &a->q, take_cell, a, a->err[0]);
 
-    return analytics_cells(a->c->env->store, &a->q, take_cell, a, a->err[0]);
+    return r < 0 ? r : analytics_series(a->c->env->store, &a->q, take_step, a, a->err[0]);
 }
 
 static int ask_users(void *arg)
@@ -378,16 +436,12 @@ static void confine(struct admin_call *c, struct answer *a)
                  (c->who.role == ROLE_INTERNAL_USER && !q->user.n && !q->key.n);
 }
 
-static int begin(struct admin_call *c, struct answer *a)
+/* What is asked is in a->q. */
+static int begin(struct admin_call *c, struct answer *a, enum analytics_group group, unsigned top)
 {
-    const struct asked *asked = c->query;
-    int r = read_query(c, asked, &a->q);
-
-    if (r < 0)
-        return r;
     a->c = c;
-    a->group = admin_asked(c, "group_by") ? (enum analytics_group)asked->group : GROUP_PROVIDER;
-    a->top = asked->top ? (unsigned)asked->top : GROUPS;
+    a->group = group;
+    a->top = top;
     confine(c, a);
     a->series_n = (unsigned)((a->q.until - a->q.from) / step_of(a));
     a->series = arena_zalloc(&c->arena, a->series_n * sizeof *a->series);
@@ -398,19 +452,12 @@ static int begin(struct admin_call *c, struct answer *a)
     return a->series ? 0 : -ENOMEM;
 }
 
-static int analytics(struct admin_call *c)
+static int answer(struct admin_call *c, struct answer *a)
 {
-    struct answer *a = arena_new(&c->arena, struct answer);
-
-    if (!c->env->store)
-        return admin_store_fail(c, -EHOSTDOWN, NULL);
-    if (!a)
-        return -ENOMEM;
-    int r = begin(c, a);
-    if (r < 0)
-        return r;
     struct usage_groups *const all[] = {
         &a->providers, &a->models, &a->statuses, &a->users, &a->groups};
+    int r;
+
     for (unsigned i = 0; i < ARRAY_LEN(all); i++)
         usage_groups_init(all[i], &c->arena);
     r = a->nothing ? 0 : ask_all(a);
@@ -428,6 +475,33 @@ static int analytics(struct admin_call *c)
     return 0;
 }
 
+static int analytics(struct admin_call *c)
+{
+    const struct asked *asked = c->query;
+    struct answer *a = arena_new(&c->arena, struct answer);
+
+    if (!c->env->store)
+        return admin_store_fail(c, -EHOSTDOWN, NULL);
+    int r = a ? read_query(c, asked, &a->q) : -ENOMEM;
+    if (r == 0)
+        r = begin(c, a,
+            admin_asked(c, "group_by") ? (enum analytics_group)asked->group : GROUP_PROVIDER,
+            asked->top ? (unsigned)asked->top : GROUPS);
+    return r < 0 ? r : answer(c, a);
+}
+
+static int analytics_of_dates(struct admin_call *c)
+{
+    struct answer *a = arena_new(&c->arena, struct answer);
+
+    if (!c->env->store)
+        return admin_store_fail(c, -EHOSTDOWN, NULL);
+    int r = a ? read_dates(c, c->query, &a->q) : -ENOMEM;
+    if (r == 0)
+        r = begin(c, a, GROUP_MODEL, GROUPS);
+    return r < 0 ? r : answer(c, a);
+}
+
 static const struct admin_row rows[] = {
     {.method = HTTP_GET,
         .path = "/api/analytics",
@@ -438,5 +512,14 @@ static const struct admin_row rows[] = {
         .name = "analytics",
         .tag = "Logs",
         .summary = "What calls cost and did, over time and by who made them"},
+    {.method = HTTP_GET,
+        .path = "/api/hybrid/analytics",
+        .may = MAY_SIGNED_IN,
+        .scope = SCOPE_OWN,
+        .handle = analytics_of_dates,
+        .query = &dates_query,
+        .name = "analytics",
+        .tag = "Logs",
+        .summary = "The same by model, between two dates, as the SDK's bridge asks for it"},
 };
 ADMIN_ROWS(admin_analytics_rows, rows);

@@ -91,23 +91,48 @@ static void note(struct exchange *x, const struct own_id *id, const struct owned
         *to = o;
 }
 
-static int check_one(struct exchange *x, const struct own_id *id)
+/* *ret: the thing itself, in the arena; NULL where nobody knows it. */
+static int check_id(
+    struct exchange *x, const struct own_id *id, struct arena *a, const struct owned **ret)
 {
-    const struct owned *o = owned_get(id->id, &x->arena);
-    int r = o ? 0 : own_load(id->id, &x->arena, &o);
+    const struct owned *o = *ret = owned_get(id->id, a);
+    int r = o ? 0 : own_load(id->id, a, ret);
 
-    if (o && gw_own_is_mine(x, o)) {
-        note(x, id, o);
-        return 0;
-    }
-    if (!x->key)
+    o = *ret;
+    if ((o && gw_own_is_mine(x, o)) || !x->key)
         return 0;
     if (r < 0)
         return unavailable(x);
     if (o && owned_is_known(o))
         return not_found(x, id);
-    if ((r = check_unknown(x, id)) == 0 && o)
+    return check_unknown(x, id);
+}
+
+static int check_one(struct exchange *x, const struct own_id *id)
+{
+    const struct owned *o;
+    int r = check_id(x, id, &x->arena, &o);
+
+    if (r == 0 && o && (gw_own_is_mine(x, o) || x->key))
         note(x, id, o);
+    return r;
+}
+
+int gw_own_check_line(struct exchange *x, struct str line)
+{
+    const struct owned *o;
+    struct own_ids ids = {0};
+    struct arena a;
+    char first[2048];
+
+    arena_init(&a, first, sizeof first, 4 * MIB);
+    int r = own_ids_line(line, &a, &ids);
+    if (r < 0)
+        r = exchange_failf(x, 400, STR("invalid_request_error"),
+            "A line of a batch must not name more than %d files.", OWN_IDS_MAX);
+    for (unsigned i = 0; r == 0 && i < ids.n; i++)
+        r = check_id(x, &ids.at[i], &a, &o);
+    arena_free(&a);
     return r;
 }
 
@@ -146,6 +171,8 @@ static int own(struct exchange *x)
 {
     int r = gw_kept_serve(x);
 
+    if (r == 0)
+        r = own_upload_refused(x);
     return r ? r : gw_own_check(x);
 }
 

@@ -6,6 +6,7 @@
  *   own.c         the stage: the ids that a call names, and whether it may
  *   own_ids.c     finding them in path, query and body
  *   own_made.c    remembering what a reply made
+ *   own_upload.c  the lines of a file that is uploaded for a batch
  *   own_filter.c  taking foreign things out of a list's page
  *   own_list.c    lists: pages on which nothing is left are followed by the next
  *   own_store.c   the table behind the memory: written behind, read on a miss
@@ -24,6 +25,8 @@
  * Fills x->owned and x->part. May suspend (the store). */
 extern const struct stage stage_own;
 int gw_own_check(struct exchange *x); /* the same, for messages of a session */
+/* What a line of a batch's file names: 0, or x->error. May suspend. */
+int gw_own_check_line(struct exchange *x, struct str line);
 /* The credential of the next attempt: that of the account in which the thing lies; for new things
  * and lists always the same one of the owner's. */
 const struct upstream_key *gw_own_key(struct exchange *x, const struct upstream *u);
@@ -52,6 +55,25 @@ struct own_ids {
 int own_ids_find(struct exchange *x, struct own_ids *ret);
 /* Those in a JSON text alone (valid, any depth). -E2BIG: more than OWN_IDS_MAX; -ENOMEM. */
 int own_ids_inside(struct str json, struct arena *a, struct own_ids *ids);
+
+/* The same of a line of a batch's file, valid or not; and which response and conversation the call
+ * in it goes on with. */
+int own_ids_line(struct str line, struct arena *a, struct own_ids *ids);
+
+/* --- own_upload.c --- */
+
+/* A form with a file. *ret NULL: nothing in it needs to be looked at. 0, or x->error. */
+struct own_upload;
+int own_upload_begin(struct exchange *x, struct own_upload **ret);
+void own_upload_free(struct own_upload *u);
+static inline void own_upload_freep(struct own_upload **u)
+{
+    own_upload_free(*u);
+}
+/* The next bytes of the form, before they are passed on: 0, or x->error. May suspend. */
+int own_upload_look(struct exchange *x, struct own_upload *u, struct str bytes);
+/* Whether this begins an upload in parts whose lines could not be looked at: 0, or x->error. */
+int own_upload_refused(struct exchange *x);
 
 /* --- own_made.c --- */
 

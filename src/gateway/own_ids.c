@@ -54,9 +54,11 @@ static struct str unescaped(struct arena *a, struct str literal)
 /* --- deep inside a body --- */
 
 /* How a member's value names a thing of Google's: what stands from this word on, to the end. */
-static const struct wanted {
+struct wanted {
     struct str name, from, what;
-} wanted[] = {
+    bool surely; /* nothing else has this name */
+};
+static const struct wanted everywhere[] = {
     {STR_INIT("file_id"), STR_INIT(""), STR_INIT("file")},
     {STR_INIT("file_ids"), STR_INIT(""), STR_INIT("file")},
     {STR_INIT("fileUri"), STR_INIT("files/"), STR_INIT("file")},
@@ -65,6 +67,12 @@ static const struct wanted {
     {STR_INIT("file_name"), STR_INIT("files/"), STR_INIT("file")},
     {STR_INIT("cachedContent"), STR_INIT("cachedContents/"), STR_INIT("cached content")},
     {STR_INIT("cached_content"), STR_INIT("cachedContents/"), STR_INIT("cached content")},
+};
+/* Of a body these are members at its top. */
+static const struct wanted of_calls[] = {
+    {STR_INIT("previous_response_id"), STR_INIT(""), STR_INIT("response"), true},
+    {STR_INIT("conversation"), STR_INIT("conv_"), STR_INIT("conversation"), true},
+    {STR_INIT("id"), STR_INIT("conv_"), STR_INIT("conversation"), true}, /* in an object of it */
 };
 
 /* May hold a wanted name, perhaps with escapes. */
@@ -102,14 +110,17 @@ static size_t skip_space(struct str json, size_t at)
     return at;
 }
 
-static const struct wanted *wanted_of(struct arena *a, struct str literal)
+static const struct wanted *wanted_of(struct arena *a, struct str literal, bool line)
 {
     if (literal.n > 128) /* as long as one of the names is with all letters escaped */
         return NULL;
     struct str name = unescaped(a, literal);
-    for (unsigned i = 0; i < ARRAY_LEN(wanted); i++)
-        if (str_ieq(name, wanted[i].name))
-            return &wanted[i];
+    for (unsigned i = 0; i < ARRAY_LEN(everywhere); i++)
+        if (str_ieq(name, everywhere[i].name))
+            return &everywhere[i];
+    for (unsigned i = 0; line && i < ARRAY_LEN(of_calls); i++)
+        if (str_ieq(name, of_calls[i].name))
+            return &of_calls[i];
     return NULL;
 }
 
@@ -131,7 +142,7 @@ static int add_value(
         id = decoded(a, id);
     }
     return add(
-        a, ids, (struct own_id){.id = id, .what = w->what, .param = w->name, .inside = true});
+        a, ids, (struct own_id){.id = id, .what = w->what, .param = w->name, .inside = !w->surely});
 }
 
 /* The strings of the value at `at`: itself, or those of an array. */
@@ -153,12 +164,10 @@ static int add_values(
     return r;
 }
 
-int own_ids_inside(struct str json, struct arena *a, struct own_ids *ids)
+static int walk(struct str json, bool line, struct arena *a, struct own_ids *ids)
 {
     int r = 0;
 
-    if (!may_name(json))
-        return 0;
     for (size_t at = 0; r == 0 && at < json.n;) {
         const char *quote = memchr(json.p + at, '"', json.n - at);
         if (!quote)
@@ -168,11 +177,26 @@ int own_ids_inside(struct str json, struct arena *a, struct own_ids *ids)
         at = end;
         if (colon >= json.n || json.p[colon] != ':')
             continue;
-        const struct wanted *w = wanted_of(a, str_at(json.p + from, end - from));
+        const struct wanted *w = wanted_of(a, str_at(json.p + from, end - from), line);
         if (w)
             r = add_values(a, ids, w, json, skip_space(json, colon + 1));
     }
     return r;
+}
+
+int own_ids_inside(struct str json, struct arena *a, struct own_ids *ids)
+{
+    return may_name(json) ? walk(json, false, a, ids) : 0;
+}
+
+int own_ids_line(struct str line, struct arena *a, struct own_ids *ids)
+{
+    static const struct str names[] = {
+        STR_INIT("\"previous_response_id\""), STR_INIT("\"conversation\"")};
+
+    if (!may_name(line) && !json_mentions(line, names, ARRAY_LEN(names)))
+        return 0;
+    return walk(line, true, a, ids);
 }
 
 /* --- at the top of a body --- */

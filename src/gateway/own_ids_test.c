@@ -8,7 +8,8 @@
 static struct arena arena;
 
 /* All ids with a space between. */
-static struct str found(const char *json)
+static struct str found_by(
+    int (*look)(struct str, struct arena *, struct own_ids *), const char *json)
 {
     static char out[4096];
     struct own_ids ids = {0};
@@ -17,13 +18,31 @@ static struct str found(const char *json)
     out[0] = 0;
     arena_free(&arena);
     arena_init(&arena, NULL, 0, 1 << 20);
-    int r = own_ids_inside(str_of(json), &arena, &ids);
+    int r = look(str_of(json), &arena, &ids);
     if (r < 0)
         return r == -E2BIG ? STR("too many") : STR("failed");
     for (unsigned i = 0; i < ids.n; i++)
         n += snprintf(
             out + n, sizeof out - (size_t)n, "%s" STR_FMT, i ? " " : "", STR_ARG(ids.at[i].id));
     return str_at(out, (size_t)n);
+}
+
+static struct str found(const char *json)
+{
+    return found_by(own_ids_inside, json);
+}
+
+static void test_lines(void)
+{
+    const char *line = "{\"custom_id\":\"x\",\"body\":{\"previous_response_id\":\"resp_1\","
+                       "\"conversation\":{\"id\":\"conv_2\"},\"a\":{\"file_id\":\"f\"}}}";
+
+    CHECK_STR(found_by(own_ids_line, line), STR("resp_1 conv_2 f"));
+    CHECK_STR(found(line), STR("f"));
+    CHECK_STR(
+        found_by(own_ids_line, "{\"conversation\":\"conv_1\",\"id\":\"msg_1\"}"), STR("conv_1"));
+    CHECK_STR(found_by(own_ids_line, "\x89PNG {\"file_id\":\"f\",NaN, \"open"), STR("f"));
+    CHECK_STR(found_by(own_ids_line, "{\"file_id\":\"f"), STR(""));
 }
 
 static void test_deep(void)
@@ -78,6 +97,7 @@ static void test_many(void)
 int main(void)
 {
     TAP_RUN(test_deep);
+    TAP_RUN(test_lines);
     TAP_RUN(test_escapes);
     TAP_RUN(test_google);
     TAP_RUN(test_many);

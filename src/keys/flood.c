@@ -1,16 +1,21 @@
 /*
- * Who guesses keys. A small table a thread counts the unknown keys from one address (of IPv6 from
- * one /64) in a minute; beyond FLOOD_FREE each further unknown one is told to wait. The table has a
- * fixed size: an address that is crowded out begins anew, which costs a guesser an address for each
+ * Who guesses keys. A small table counts the unknown keys from one address (of IPv6 from one /64)
+ * in a minute; beyond FLOOD_FREE each further unknown one is told to wait. The table has a fixed
+ * size: an address that is crowded out begins anew, which costs a guesser an address for each
  * FLOOD_FREE guesses at 48 hex digits. Good keys are never asked for here, so that those behind
  * one address do not suffer from each other.
+ *
+ * All threads share it, as one guesser's connections are spread over them, under a mutex that is
+ * held for a look at four places.
  */
 #include "base/macros.h"
 #include "base/map.h"
 #include "keys/catalog_int.h"
 #include "net/dial.h"
 
-#define SETS   128
+#include <pthread.h>
+
+#define SETS   512
 #define WAYS   4
 #define WINDOW (60 * NS_PER_S)
 
@@ -20,7 +25,8 @@ struct guesser {
     unsigned guesses;
 };
 
-static _Thread_local struct guesser table[SETS][WAYS];
+static struct guesser table[SETS][WAYS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t hash_of(const struct net_addr *a)
 {
@@ -60,9 +66,8 @@ static struct guesser *place(uint64_t who, int64_t now)
     return best;
 }
 
-int flood_guess(const struct net_addr *from, int64_t now)
+static int guess(uint64_t who, int64_t now)
 {
-    uint64_t who = hash_of(from);
     struct guesser *g = find(who, now);
 
     if (!g) {
@@ -73,4 +78,14 @@ int flood_guess(const struct net_addr *from, int64_t now)
         return (int)((g->since + WINDOW - now + NS_PER_S - 1) / NS_PER_S);
     g->guesses++;
     return 0;
+}
+
+int flood_guess(const struct net_addr *from, int64_t now)
+{
+    uint64_t who = hash_of(from);
+
+    pthread_mutex_lock(&lock);
+    int wait = guess(who, now);
+    pthread_mutex_unlock(&lock);
+    return wait;
 }

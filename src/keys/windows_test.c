@@ -5,6 +5,7 @@
 #include "base/tap.h"
 #include "keys/record.h"
 #include "net/dial.h"
+#include <pthread.h>
 #include <stdio.h>
 
 static int64_t at(const char *text)
@@ -140,6 +141,30 @@ static void test_flood_crowd(void)
     CHECK(flood_guess(&a, now) > 0);
 }
 
+static void *guess_all(void *arg)
+{
+    struct net_addr a = addr("198.51.100.7");
+    int64_t *now = arg;
+
+    for (int i = 0; i < FLOOD_FREE / 2; i++)
+        flood_guess(&a, *now);
+    return NULL;
+}
+
+/* Connections of one guesser are spread over the threads. */
+static void test_flood_of_threads(void)
+{
+    struct net_addr a = addr("198.51.100.7");
+    int64_t now = 9000 * NS_PER_S;
+    pthread_t threads[2];
+
+    for (int i = 0; i < 2; i++)
+        must(pthread_create(&threads[i], NULL, guess_all, &now) == 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(flood_guess(&a, now) > 0);
+}
+
 int main(void)
 {
     TAP_RUN(test_boundaries);
@@ -147,5 +172,6 @@ int main(void)
     TAP_RUN(test_names);
     TAP_RUN(test_flood);
     TAP_RUN(test_flood_crowd);
+    TAP_RUN(test_flood_of_threads);
     return tap_done();
 }

@@ -48,17 +48,18 @@ static int64_t number(struct str literal)
 }
 
 /* Names of counters hold no character that JSON escapes (keys/counters.c). */
-bool adjust_read(struct str payload, struct str *ret_counter, int64_t *ret_nano, int64_t *ret_end)
+bool adjust_read(struct str payload, struct adjustment *ret)
 {
-    const struct str names[] = {
-        STR_INIT("event"), STR_INIT("counter"), STR_INIT("nano"), STR_INIT("expires")};
-    struct str v[4];
+    const struct str names[] = {STR_INIT("event"), STR_INIT("counter"), STR_INIT("nano"),
+        STR_INIT("expires"), STR_INIT("at")};
+    struct str v[5];
 
-    json_members(payload, names, v, 4);
+    json_members(payload, names, v, 5);
     if (!str_eq(v[0], STR("\"spend_adjust\"")) || v[1].n < 3)
         return false;
-    *ret_counter = str_at(v[1].p + 1, v[1].n - 2);
-    *ret_nano = number(v[2]);
-    *ret_end = number(v[3]);
+    *ret = (struct adjustment){.at = number(v[4]),
+        .nano = number(v[2]),
+        .expires_at = number(v[3]),
+        .counter = str_at(v[1].p + 1, v[1].n - 2)};
     return true;
 }

@@ -1,6 +1,7 @@
 /*
  * What calls cost and did, by time and by who or what made them: from the sums that the projection
- * keeps by hour and by day. Suspends.
+ * keeps by hour, by day and by week. A question reads as few of them as answer it: of a month four
+ * weeks and the days and hours around them, and only a series reads every hour. Suspends.
  */
 #ifndef SF_LEDGER_ANALYTICS_H
 #define SF_LEDGER_ANALYTICS_H
@@ -24,21 +25,29 @@ enum analytics_group {
 
 /* from and until are whole hours, or with by_day whole days, in UTC. */
 struct analytics_query {
-    int64_t from, until; /* wall ns */
-    bool by_day;
+    int64_t from, until;       /* wall ns */
+    bool by_day;               /* the series' steps; else hours */
+    bool to_now;               /* no call is later than until */
     struct str org, user, key; /* only these; empty = all */
 };
 
-/* One value in one piece of time. status is a number, all else a text. */
 struct usage_row {
-    int64_t at, status;
+    int64_t status;
     struct str provider, model;
     struct usage_total total;
 };
-/* Everything by hour or day, provider, model and status: totals, series and those three groups can
- * be added up from it. */
+/* Everything by provider, model and status: totals and those three groups can be added up from it.
+ */
 int analytics_cells(struct store *s, const struct analytics_query *q,
     int (*fn)(void *ctx, const struct usage_row *row), void *ctx, char *err);
+
+/* Everything by hour or day; steps without a call are left out. */
+struct usage_step {
+    int64_t at;
+    struct usage_total total;
+};
+int analytics_series(struct store *s, const struct analytics_query *q,
+    int (*fn)(void *ctx, const struct usage_step *step), void *ctx, char *err);
 
 struct usage_group {
     struct str value;

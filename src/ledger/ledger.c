@@ -22,6 +22,7 @@
 #define AWAY_NS        (2 * NS_PER_S)
 #define CATCH_UP_NS    (30 * NS_PER_S)
 #define RETENTION_NS   (600 * NS_PER_S)
+#define ADJUSTMENTS_NS (30 * 24 * 3600 * NS_PER_S) /* no tail that is lost is longer */
 #define SLICES_NS      (6 * 3600 * NS_PER_S)
 #define GROUP_NS       (60 * NS_PER_MS) /* longer than the journal's writer takes for a group */
 #define CLOSE_NS       (5 * NS_PER_S)
@@ -211,10 +212,13 @@ static void forget_slices(struct projection *p)
 
 static void forget_counters(struct projection *p)
 {
-    const struct store_value now = store_int(clock_wall());
+    const struct store_value now = store_int(clock_wall()),
+                             old = store_int(clock_wall() - ADJUSTMENTS_NS);
 
     store_exec(p->set.store, "DELETE FROM ledger_spend WHERE expires_at > 0 AND expires_at < ?1",
         &now, 1, NULL, NULL);
+    store_exec(p->set.store, "DELETE FROM ledger_adjustments WHERE at < ?1", &old, 1, NULL, NULL);
+    customers_forget(&p->set, LEDGER_CUSTOMER_COUNTERS);
 }
 
 static bool pause_thread(int64_t ns)

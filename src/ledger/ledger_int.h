@@ -10,6 +10,8 @@
 
 #define LEDGER_CUSTOMER_BYTES 128 /* of an end customer's name and of a trace id */
 #define LEDGER_MODEL_BYTES    256
+#define LEDGER_CUSTOMER_COUNTERS                                                                   \
+    200000 /* of end customers, a node; the least used go (customers.c) */
 
 struct journal *ledger_journal(void); /* NULL: the program runs without one (unit tests) */
 struct store *ledger_store(void);
@@ -60,6 +62,8 @@ int projection_step(struct projection *p, char *err);
 int rewind_position(const struct ledger_settings *s, char *err);
 /* The number under which the call's row was put; 0 = it has none. */
 int rewind_find(struct projection *p, const struct call_entry *e, uint64_t *ret_seq);
+/* Whether the adjustment counts in the store already: 1, 0, or the store's error. */
+int rewind_adjusted(struct projection *p, const struct adjustment *a);
 /* Its row gets the new numbers. open_seq 0: stays. */
 int rewind_row(const struct call_entry *e, uint64_t seq, uint64_t open_seq, struct store_batch *b);
 
@@ -69,6 +73,9 @@ int recover_seed(struct projection *p, char *err);
 shared_fill_fn ledger_fill;
 
 /* adjust.c: false when the payload is of another event. */
-bool adjust_read(struct str payload, struct str *ret_counter, int64_t *ret_nano, int64_t *ret_end);
+bool adjust_read(struct str payload, struct adjustment *ret);
+
+/* customers.c: of this node's counters of end customers about `most` stay. */
+int customers_forget(const struct ledger_settings *set, int64_t most);
 
 #endif

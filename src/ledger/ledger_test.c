@@ -310,10 +310,96 @@ static void late_rows(void)
     ledger_close();
 }
 
+/* --- what was put on a counter by hand --- */
+
+static void adjust(const char *counter, int64_t nano, int64_t at)
+{
+    char text[256];
+
+    snprintf(text, sizeof text,
+        "{\"at\":%lld,\"counter\":\"%s\",\"event\":\"spend_adjust\",\"expires\":0,\"nano\":%lld}",
+        (long long)at, counter, (long long)nano);
+    must(journal_append(T.journal, JOURNAL_OTHER, str_of(text), NULL) == 0);
+}
+
+/* A journal that lost its end, and bears the same entries under other numbers. */
+static void adjusted_once(void)
+{
+    struct ledger_settings s = t_settings();
+    char err[256] = "";
+
+    clock_freeze_wall(BASE + HOUR);
+    for (int i = 0; i < 4; i++)
+        adjust("{org_1}k:key1:e", 1000, BASE + i);
+    t_synced(4);
+    CHECK(open_ledger());
+    spent_is("{org_1}k:key1:e", 4000);
+    ledger_close();
+    adjust("{org_1}k:key1:e", 1000, BASE + 2); /* again what was there */
+    adjust("{org_1}k:key1:e", 1000, BASE + 3);
+    adjust("{org_1}k:key1:e", 500, BASE + 4); /* and what nobody saw */
+    t_synced(7);
+    s.journal_kept = 3; /* of which the store thinks that it has seen four */
+    for (unsigned life = 0; life < 2; life++) {
+        shared_close(T.shared);
+        t_open_shared();
+        s.shared = T.shared;
+        CHECK_EQ(ledger_open(&s, err, sizeof err), 0);
+        spent_is("{org_1}k:key1:e", 4500);
+        ledger_close();
+        s.journal_kept = journal_last_seq(T.journal);
+    }
+    clock_freeze_wall(0);
+}
+
+/* --- invented end customers --- */
+
+static void spend(const char *name, int64_t used)
+{
+    const struct store_value v[] = {
+        store_text(str_of(name)), store_text(STR(T_NODE)), store_int(used)};
+
+    CHECK_EQ(store_exec(T.store,
+                 "INSERT INTO ledger_spend (name, node, used, expires_at) VALUES (?1, ?2, ?3, 0)",
+                 v, 3, NULL, NULL),
+        0);
+}
+
+static void customers_are_bounded(void)
+{
+    struct ledger_settings s = t_settings();
+    char name[64];
+
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(name, sizeof name, "{org_1}c:bot%u:e", i);
+        spend(name, 5 + i % 3);
+    }
+    spend("{org_1}c:regular:e", 1000);
+    spend("{org_1}c:known:e", 1);
+    spend("{org_2}c:known:m2026-11", 1);
+    spend("{org_1}k:key1:e", 1);
+    CHECK_EQ(store_exec(T.store,
+                 "INSERT INTO customers (id, name, budgets, rpm_limit, tpm_limit, "
+                 "max_parallel_requests, metadata, is_active, created_at, updated_at, version) "
+                 "VALUES ('known', '', '[]', 0, 0, 0, '{}', 1, 0, 0, 0)",
+                 NULL, 0, NULL, NULL),
+        0);
+    CHECK_EQ(customers_forget(&s, 303), 0); /* as many as there are */
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_spend"), 304);
+    CHECK_EQ(customers_forget(&s, 100), 0);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_spend WHERE name LIKE '%}c:%'"), 90);
+    CHECK_EQ(
+        t_count("SELECT COUNT(*) FROM ledger_spend WHERE name LIKE '%c:bot%' AND used < 7"), 0);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_spend WHERE name LIKE '%c:known:%'"), 2);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_spend WHERE name LIKE '%c:regular:e'"), 1);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_spend WHERE name LIKE '%k:key1:e'"), 1);
+}
+
 int main(void)
 {
     static const struct t_case cases[] = {T_CASE(round_trip), T_CASE(clean_stop),
-        T_CASE(waits_for_rows), T_CASE(crash), T_CASE(late_rows)};
+        T_CASE(waits_for_rows), T_CASE(crash), T_CASE(late_rows), T_CASE(adjusted_once),
+        T_CASE(customers_are_bounded)};
 
     t_run(cases, ARRAY_LEN(cases));
     return tap_done();

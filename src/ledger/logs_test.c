@@ -362,6 +362,14 @@ static int add_cell(void *ctx, const struct usage_row *row)
     return 0;
 }
 
+static int add_step(void *ctx, const struct usage_step *step)
+{
+    struct added *a = ctx;
+
+    usage_total_add(&a->total, &step->total);
+    return 0;
+}
+
 static void expect(const struct analytics_query *q,
     bool (*in)(const struct t_call *c, const char *v), const char *v, struct usage_total *t)
 {
@@ -369,7 +377,8 @@ static void expect(const struct analytics_query *q,
     for (unsigned n = 0; n < N; n++) {
         const struct t_call *c = &all[n].c;
         if (c->ts < q->from || c->ts >= q->until || (q->org.n && !str_eq(q->org, str_of(c->org))) ||
-            (q->user.n && !str_eq(q->user, str_of(c->user))) || (in && !in(c, v)))
+            (q->user.n && !str_eq(q->user, str_of(c->user))) ||
+            (q->key.n && !str_eq(q->key, str_of(c->key))) || (in && !in(c, v)))
             continue;
         t->calls++;
         t->errors += c->status >= 400;
@@ -396,6 +405,10 @@ static bool same(const struct usage_total *a, const struct usage_total *b)
 static bool of_key(const struct t_call *c, const char *v)
 {
     return !strcmp(c->key, v);
+}
+static bool of_org(const struct t_call *c, const char *v)
+{
+    return !strcmp(c->org, v);
 }
 static bool of_customer(const struct t_call *c, const char *v)
 {
@@ -439,10 +452,14 @@ static void check_query(const struct analytics_query *q)
     CHECK_EQ(analytics_cells(T.store, q, add_cell, &a, err), 0);
     expect(q, NULL, NULL, &want);
     CHECK(same(&a.total, &want));
+    a.total = (struct usage_total){0};
+    CHECK_EQ(analytics_series(T.store, q, add_step, &a, err), 0);
+    CHECK(same(&a.total, &want));
+    check_group(q, GROUP_ORG, of_org, "org_2");
     check_group(q, GROUP_KEY, of_key, "key3");
     check_group(q, GROUP_TAG, of_tag, "prod");
     check_group(q, GROUP_TAG, of_tag, "rare");
-    if (!q->user.n)
+    if (!q->user.n && !q->key.n)
         check_group(q, GROUP_CUSTOMER, of_customer, "c5");
 }
 
@@ -462,7 +479,24 @@ static void analytics(void)
     q.org = STR_NONE;
     q.user = STR("user_4");
     check_query(&q);
+    q.by_day = true;
+    check_query(&q);
+    q.user = STR_NONE;
+    q.key = STR("key3");
+    check_query(&q);
     q = (struct analytics_query){BASE + DAY, BASE + 3 * DAY, .by_day = true, .org = STR("org_1")};
+    check_query(&q);
+}
+
+/* Whatever hours, days and weeks a span is made of. */
+static void spans(void)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        struct analytics_query q = {.from = BASE + (int64_t)rnd(40 * 24) * HOUR};
+        q.until = q.from + (int64_t)(1 + rnd(i % 2 ? 48 : 30 * 24)) * HOUR;
+        check_query(&q);
+    }
+    struct analytics_query q = {.from = BASE + 5 * HOUR, .until = BASE + 100 * DAY, .to_now = true};
     check_query(&q);
 }
 
@@ -521,6 +555,7 @@ static void run(enum store_kind kind)
     TAP_RUN(several_filters);
     TAP_RUN(one_row);
     TAP_RUN(analytics);
+    TAP_RUN(spans);
     t_end();
     if (kind == STORE_POSTGRES)
         pg_server_stop(&T.pg);

@@ -314,14 +314,14 @@ static int take_outcome(struct projection *p, struct gathering *g, const struct 
 }
 
 /* Of other events the journal alone keeps what they say, but for money. */
-static int take_other(struct projection *p, struct str payload)
+static int take_other(struct projection *p, const struct journal_entry *j)
 {
-    struct str counter;
-    int64_t nano, expires_at;
+    struct adjustment a;
 
-    if (!adjust_read(payload, &counter, &nano, &expires_at))
+    if (!adjust_read(j->payload, &a))
         return 0;
-    return sums_adjust(&p->sums, counter, nano, expires_at);
+    int counted = j->seq <= p->rewound_to ? rewind_adjusted(p, &a) : 0;
+    return counted ? MIN(counted, 0) : sums_adjust(&p->sums, &a);
 }
 
 static int take_entry(struct projection *p, struct gathering *g, const struct journal_entry *j)
@@ -335,7 +335,7 @@ static int take_entry(struct projection *p, struct gathering *g, const struct jo
     if (call_entry_is_open(j->payload, &id))
         return j->seq > p->seq ? open_put(p, j->payload, id, j->seq, false) : 0;
     if (call_entry_read(j->payload, &e, &g->arena) <= 0 || !e.outcome)
-        return take_other(p, j->payload);
+        return take_other(p, j);
     uint64_t was = 0;
     int r = j->seq > p->seq && j->seq <= p->rewound_to ? rewind_find(p, &e, &was) : 0;
     return r < 0 ? r : take_outcome(p, g, &e, j->seq, was);

@@ -57,6 +57,11 @@ static void check_sums(unsigned n)
     CHECK_EQ(t_count("SELECT SUM(errors) FROM totals_daily WHERE part = 'p'"), (n + 9) / 10);
     CHECK_EQ(t_count("SELECT SUM(cache_hits) FROM usage_hourly"), (n + 3) / 4);
     CHECK_EQ(t_count("SELECT SUM(calls) FROM totals_daily WHERE part = 'c'"), (n + 4) / 5);
+    CHECK_EQ(t_count("SELECT SUM(cost) FROM totals_weekly WHERE part = 'p'"), cost_of(n));
+    CHECK_EQ(t_count("SELECT SUM(cost) FROM totals_hourly WHERE part = 'a'"), cost_of(n));
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM totals_weekly WHERE (at / 86400000000000 + 3) % 7 <> 0 "
+                     "OR at % 86400000000000 <> 0"),
+        0); /* all begin on a Monday */
     CHECK_EQ(t_count("SELECT SUM(l0 + l1 + l2 + l3 + l4 + l5 + l6 + l7 + l8 + l9 + l10 + l11 + l12 "
                      "+ l13 + l14 + l15) FROM usage_hourly"),
         n);

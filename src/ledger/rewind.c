@@ -5,7 +5,8 @@
  *
  * The position goes back to what was kept. Of the entries behind it, up to the end that was found
  * at this start, the store is asked by the call's id: a call that has its row keeps it, and its
- * sums count only where they had not been put yet, which the row's old number tells.
+ * sums count only where they had not been put yet, which the row's old number tells. What was put
+ * on a counter by hand has no row; ledger_adjustments tells which of these the sums hold.
  */
 #include "ledger/ledger_int.h"
 
@@ -29,6 +30,21 @@ int rewind_find(struct projection *p, const struct call_entry *e, uint64_t *ret_
         ARRAY_LEN(v), &rows, NULL);
 
     *ret_seq = r == 0 && store_rows_n(rows) ? (uint64_t)store_cell_int(rows, 0, 0) : 0;
+    store_rows_free(rows);
+    return r;
+}
+
+int rewind_adjusted(struct projection *p, const struct adjustment *a)
+{
+    const struct store_value v[] = {
+        store_text(p->set.node), store_int(a->at), store_text(a->counter)};
+    struct store_rows *rows = NULL;
+    int r = store_query(p->set.store,
+        "SELECT 1 FROM ledger_adjustments WHERE node = ?1 AND at = ?2 AND counter = ?3", v,
+        ARRAY_LEN(v), &rows, NULL);
+
+    if (r == 0)
+        r = store_rows_n(rows) > 0;
     store_rows_free(rows);
     return r;
 }

@@ -20,6 +20,7 @@ void sums_init(struct sums *s)
     map_init(&s->by_key);
     map_init(&s->by_customer);
     map_init(&s->by_counter);
+    s->adjustments = NULL;
 }
 
 void sums_free(struct sums *s)
@@ -210,9 +211,18 @@ static int spend(struct sums *s, struct str name, int64_t used, int64_t expires_
     return 0;
 }
 
-int sums_adjust(struct sums *s, struct str counter, int64_t nano, int64_t expires_at)
+int sums_adjust(struct sums *s, const struct adjustment *a)
 {
-    return spend(s, counter, nano, expires_at);
+    struct noted_adjustment *n = arena_new(&s->arena, struct noted_adjustment);
+
+    if (!n)
+        return -ENOMEM;
+    *n = (struct noted_adjustment){.it = *a, .next = s->adjustments};
+    n->it.counter = arena_dup(&s->arena, a->counter);
+    if (!n->it.counter.p)
+        return -ENOMEM;
+    s->adjustments = n;
+    return spend(s, a->counter, a->nano, a->expires_at);
 }
 
 /* Counters of budgets for one model or tag, which the entry names itself: ["name",expiry,…] */

@@ -2,19 +2,18 @@
  * Sums into the store: each into usage_hourly, and once into each part of the totals.
  *
  *   part   value       beside it
+ *   a      all, no value
  *   p      provider    model, status
  *   k u g  key, user, team
  *   c      customer
  *   n      endpoint
  *   t      each tag
  */
-#include "base/clock.h"
 #include "base/macros.h"
 #include "ledger/sums.h"
 
 #include <errno.h>
 
-#define DAY_NS  (24 * 3600 * NS_PER_S)
 #define KEY_MAX 1024
 
 /* --- statements --- */
@@ -78,13 +77,23 @@ struct line {
 
 static int put_line(const struct line *l, struct store_batch *b)
 {
+    const struct {
+        const char *sql;
+        int64_t at;
+    } all[] = {{PUT_TOTAL("totals_hourly"), l->hour},
+        {PUT_TOTAL("totals_daily"), sums_day(l->hour)},
+        {PUT_TOTAL("totals_weekly"), sums_week(l->hour)}};
     struct store_value v[6 + NUMBERS_N] = {store_text(str_at(&l->part, 1)), store_int(l->hour),
         store_text(l->org), store_text(l->value), store_text(l->model), store_int(l->status)};
 
+    int r = 0;
+
     put_numbers(&l->total, v + 6);
-    int r = store_batch_add(b, PUT_TOTAL("totals_hourly"), v, ARRAY_LEN(v), 0);
-    v[1] = store_int(l->hour - l->hour % DAY_NS);
-    return r < 0 ? r : store_batch_add(b, PUT_TOTAL("totals_daily"), v, ARRAY_LEN(v), 0);
+    for (unsigned i = 0; i < ARRAY_LEN(all) && r == 0; i++) {
+        v[1] = store_int(all[i].at);
+        r = store_batch_add(b, all[i].sql, v, ARRAY_LEN(v), 0);
+    }
+    return r;
 }
 
 /* --- the parts --- */
@@ -138,6 +147,8 @@ static int add_value(struct lines *lines, char part, const struct sum *n, struct
 
 static int add_sum(struct lines *lines, const struct sum *n)
 {
+    const struct line whole = {
+        .part = 'a', .hour = n->hour, .org = n->org, .value = STR(""), .model = STR("")};
     const struct line cell = {.part = 'p',
         .hour = n->hour,
         .status = n->status,
@@ -149,8 +160,10 @@ static int add_sum(struct lines *lines, const struct sum *n)
         struct str value;
     } all[] = {{'k', n->key}, {'u', n->user}, {'g', n->team}, {'n', n->endpoint}};
     struct str tags = n->tags;
-    int r = add_line(lines, &cell, &n->total);
+    int r = add_line(lines, &whole, &n->total);
 
+    if (r == 0)
+        r = add_line(lines, &cell, &n->total);
     for (unsigned i = 0; i < ARRAY_LEN(all) && r == 0; i++)
         r = add_value(lines, all[i].part, n, all[i].value);
     while (r == 0 && tags.p && tags.n)
@@ -189,6 +202,17 @@ static int put_spent(struct str name, const struct spent *p, struct str node, st
         v, ARRAY_LEN(v), 0);
 }
 
+/* That it counts now (ledger/rewind.c). */
+static int put_adjustment(const struct adjustment *a, struct str node, struct store_batch *b)
+{
+    const struct store_value v[] = {store_text(node), store_int(a->at), store_text(a->counter)};
+
+    return store_batch_add(b,
+        "INSERT INTO ledger_adjustments (node, at, counter) VALUES (?1, ?2, ?3) "
+        "ON CONFLICT (node, at, counter) DO NOTHING",
+        v, ARRAY_LEN(v), 0);
+}
+
 int sums_put(struct sums *s, struct str node, struct store_batch *b)
 {
     struct lines lines;
@@ -204,5 +228,7 @@ int sums_put(struct sums *s, struct str node, struct store_batch *b)
         r = sums_spend(s);
     for (size_t at = 0; r == 0 && map_next(&s->by_counter, &at, &name, &value);)
         r = put_spent(name, value, node, b);
+    for (struct noted_adjustment *n = s->adjustments; r == 0 && n; n = n->next)
+        r = put_adjustment(&n->it, node, b);
     return r;
 }

@@ -19,7 +19,7 @@
 
 struct s3 {
     struct post_target *to;
-    struct secret secret;
+    struct secret secret, token; /* token: of temporary keys */
     struct str node;
     int64_t interval;
     char region[64], key_id[160];
@@ -38,6 +38,7 @@ static void s3_close(void *state)
 
     post_target_unref(s->to);
     secret_free(&s->secret);
+    secret_free(&s->token);
     buf_free(&s->packed);
     free(s);
 }
@@ -73,6 +74,8 @@ static int s3_open(const struct sink_settings *set, const struct post_route *rou
     s->node = node;
     buf_init(&s->packed, 64 * MIB);
     r = secret_set(&s->secret, secret_reveal(&set->s3_secret));
+    if (r == 0 && secret_is_set(&set->s3_token))
+        r = secret_set(&s->token, secret_reveal(&set->s3_token));
     if (r == 0)
         r = post_target_new(str_trim(set->s3_url), route, false, &s->to, why);
     if (r < 0) {
@@ -149,8 +152,9 @@ static int sign(const struct s3 *s, struct str path, struct buf *fields)
         {STR_INIT("content-encoding"), STR_INIT("gzip")},
         {STR_INIT("content-type"), STR_INIT("application/x-ndjson")},
     };
-    const struct sigv4_credentials c = {
-        .access_key_id = str_of(s->key_id), .secret_key = &s->secret};
+    const struct sigv4_credentials c = {.access_key_id = str_of(s->key_id),
+        .secret_key = &s->secret,
+        .session_token = secret_reveal(&s->token)};
     const struct sigv4_request r = {.method = STR("PUT"),
         .host = post_target_host(s->to),
         .path = path,

@@ -55,7 +55,7 @@ struct sink_settings {
     struct str hec_url, hec_index;
     struct secret hec_token;
     struct str s3_url, s3_region, s3_key_id;
-    struct secret s3_secret;
+    struct secret s3_secret, s3_token;
     int64_t s3_interval;
 };
 

@@ -218,6 +218,60 @@ def test_files_named_inside_a_body(house):
     assert house.raw("blue", "POST", "/v1/responses", other)[0] == 200
 
 
+def jsonl(*bodies, url="/v1/responses"):
+    return b"\n".join(json.dumps({"custom_id": f"r{i}", "method": "POST", "url": url,
+                                  "body": {"model": "gpt-4o", **body}}).encode()
+                      for i, body in enumerate(bodies))
+
+
+def form(*parts):
+    """A multipart body and its type; parts are name, value, and of a file its name."""
+    text = b"".join(b"--bound\r\nContent-Disposition: form-data; name=\"%s\"%s\r\n\r\n%s\r\n" % (
+        name.encode(), b"; filename=\"a.jsonl\"" if name == "file" else b"", value)
+        for name, value in parts)
+    return text + b"--bound--\r\n", "multipart/form-data; boundary=bound"
+
+
+def test_lines_of_a_batch_name_no_foreign_thing(house):
+    red, blue = house.gpt("red1"), house.gpt("blue")
+    file, talk = make_file(red), red.conversations.create().id
+    said = red.responses.create(model="gpt-4o", input="Hello").id
+    image = {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": file}]}]}
+    good = {"input": "Line"}
+    for foreign in (image, {"previous_response_id": said, **good}, {"conversation": talk, **good},
+                    {"conversation": {"id": talk}, **good}):
+        text = jsonl(good, foreign, good)
+        for lines in (text, text + b"\n", b" \n" + text.replace(b"_id", b"\\u005fid"),
+                      jsonl(*[good] * 3000) + b"\n" + text):
+            with pytest.raises(openai.NotFoundError):
+                make_file(blue, lines, "batch")
+            assert make_file(house.gpt("red2"), lines, "batch")
+        make_file(blue, text, "user_data")  # nobody runs these
+    for f in blue.files.list():
+        assert f.purpose != "batch"
+
+
+def test_what_a_form_says_last_counts_too(house, run):
+    file = make_file(house.gpt("red1"))
+    text = jsonl({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": file}]}]})
+    for parts, status in (([("file", text), ("purpose", b"batch")], 404),
+                          ([("file", text), ("purpose", b"user_data")], 200),
+                          ([("purpose", b"user_data"), ("file", text), ("purpose", b"batch")], 400),
+                          ([("file", b"x" * (17 << 20)), ("purpose", b"batch")], 400),
+                          ([("purpose", b"batch"), ("file", b"x" * (17 << 20))], 400),
+                          ([("purpose", b"batch"), ("file", jsonl({"input": "x"}))], 200)):
+        body, type_ = form(*parts)
+        sent = run(call(house.gateway.port, "/v1/files", body, key=house.keys["blue"],
+                        type_=type_))
+        assert sent.status == status, (parts[0][0], sent.body)
+    status, reply = house.raw("blue", "POST", "/v1/uploads", {
+        "purpose": "batch", "filename": "batch", "bytes": 1, "mime_type": "application/jsonl"})
+    assert status == 400 and reply["error"]["param"] == "purpose"
+    status, _ = house.raw("blue", "POST", "/v1/uploads", {
+        "purpose": "user_data", "filename": "batch", "bytes": 1, "mime_type": "text/plain"})
+    assert status == 200
+
+
 # --- lists ---
 
 def test_lists_show_a_teams_own(house):

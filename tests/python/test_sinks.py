@@ -163,6 +163,18 @@ def test_objects(receiver, upstream, start, chat):
     assert id_ in gzip.decompress(receiver.wait(3)[2].body).decode()
 
 
+def test_objects_of_temporary_keys(receiver, upstream, start, chat):
+    g = start(providers_at(upstream.port) | S3 | {
+        "SMARTFLOW_SINK_S3_URL": receiver.url + "/bucket",
+        "SMARTFLOW_SINK_S3_SESSION_TOKEN": "t/0ken=="})
+    chat(g)
+    sent = receiver.wait(1)[0]
+    given, wanted, parts = sigv4_of(sent, S3["SMARTFLOW_SINK_S3_SECRET_ACCESS_KEY"],
+                                    "eu-central-1", "s3")
+    assert given == wanted and sent.headers["x-amz-security-token"] == "t/0ken=="
+    assert "x-amz-security-token" in parts["SignedHeaders"].split(";")
+
+
 def test_a_sink_that_is_away_costs_no_call(unused_port, upstream, start, chat):
     g = start(providers_at(upstream.port) | {
         "SMARTFLOW_SINK_SYSLOG": f"tcp://127.0.0.1:{unused_port}",

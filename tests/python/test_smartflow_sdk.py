@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from datetime import datetime, timezone
 
 import pytest
 import smartflow
@@ -50,6 +51,12 @@ def are_logs(rows):
         assert type(r) is smartflow.VASLog and r.request_id and r.provider == "demo"
         assert r.timestamp.startswith("20") and r.latency_ms > 0 and r.cached is False
     assert sum(r.model == "gpt-4o" and r.tokens_used == 6 for r in rows) >= 3  # those of busy
+
+
+def are_sums(r):
+    data = r["data"]
+    assert data["group_by"] == "model" and "gpt-4o" in [g["value"] for g in data["groups"]]
+    assert data["totals"]["calls"] >= 3 and len(data["trend_30d"]) == 30
 
 
 def is_provider(p):
@@ -123,6 +130,9 @@ OF_ANYONE = {  # likewise, and with the admin key
     "get_provider_health": works(check=holds(lambda r: [is_provider(p) for p in r])),
     "get_routing_status": works(check=is_routing),
     "get_logs": works(1000, "demo", check=are_logs),
+    "get_logs_hybrid": works(1000, check=holds(
+        lambda rows: sum(r["model"] == "gpt-4o" and r["provider"] == "demo" for r in rows) >= 3)),
+    "get_analytics": works(str(datetime.now(timezone.utc).date()), check=are_sums),
 }
 OF_ADMINS = {
     "get_audit_logs": works(5, actor="admin", check=are_acts),
@@ -145,7 +155,6 @@ LATER = {
         "get_org_baseline": ["o"], "get_persistence_stats": [], "save_compliance_data": [],
         "get_intelligent_health": []},
     "cache and compression": {"get_cache_stats": [], "compress_text": ["text"]},
-    "hybrid bridge": {"get_logs_hybrid": [], "get_analytics": []},
     "chatbot": {"chatbot_query": ["show cache stats"]},
     "MCP gateway": {
         "list_mcp_servers": [], "register_mcp_server": ["s", "http://127.0.0.1:1"],
