@@ -189,6 +189,15 @@ static void put_journal(struct admin_call *c, const struct log_row *w, const str
 
 /* --- what routing did --- */
 
+static void put_candidate(struct buf *b, struct str c)
+{
+    put_open(b, NULL, '{');
+    put_json(b, "provider", json_find(c, STR("provider")));
+    put_json(b, "model", json_find(c, STR("model")));
+    put_json(b, "skipped", json_find(c, STR("why")));
+    put_close(b, '}');
+}
+
 static void put_try(struct buf *b, struct str t)
 {
     static const struct str names[] = {STR_INIT("provider"), STR_INIT("model"), STR_INIT("then"),
@@ -207,6 +216,18 @@ static void put_try(struct buf *b, struct str t)
     put_close(b, '}');
 }
 
+static void put_each(
+    struct buf *b, const char *name, struct str list, void (*put)(struct buf *b, struct str item))
+{
+    struct str key, item;
+    size_t at = list.n ? json_inside(list) : 0;
+
+    put_open(b, name, '[');
+    while (at && json_next(list, &at, &key, &item))
+        put(b, item);
+    put_close(b, ']');
+}
+
 static bool is_set(struct str routing, const char *name)
 {
     return json_find(routing, str_of(name)).n > 0;
@@ -215,9 +236,7 @@ static bool is_set(struct str routing, const char *name)
 /* A call whose model's name alone led to its provider has none in the journal. */
 static void put_routing(struct buf *b, struct str payload)
 {
-    struct str r = json_find(payload, STR("routing")), key, item;
-    struct str tries = json_find(r, STR("tries"));
-    size_t at = tries.n ? json_inside(tries) : 0;
+    struct str r = json_find(payload, STR("routing"));
 
     put_open(b, "routing", '{');
     put_json(b, "chain", json_find(r, STR("chain")));
@@ -227,10 +246,12 @@ static void put_routing(struct buf *b, struct str payload)
     put_raw(b, "fallbacks", is_set(r, "fallbacks") ? json_find(r, STR("fallbacks")) : STR("0"));
     put_raw(b, "hedges", is_set(r, "hedges") ? json_find(r, STR("hedges")) : STR("0"));
     put_raw(b, "skipped", is_set(r, "skipped") ? json_find(r, STR("skipped")) : STR("0"));
-    put_open(b, "attempts", '[');
-    while (at && json_next(tries, &at, &key, &item))
-        put_try(b, item);
-    put_close(b, ']');
+    put_open(b, "shadow", '{');
+    put_json(b, "provider", json_find(r, STR("shadow_provider")));
+    put_json(b, "model", json_find(r, STR("shadow")));
+    put_close(b, '}');
+    put_each(b, "candidates", json_find(r, STR("candidates")), put_candidate);
+    put_each(b, "attempts", json_find(r, STR("tries")), put_try);
     put_close(b, '}');
 }
 

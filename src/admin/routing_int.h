@@ -9,6 +9,9 @@
 
 extern const struct admin_schema routing_chain_body, routing_chain_schema;
 
+/* Milliseconds with three decimals; ns < 0: null. */
+void routing_put_ms(struct buf *b, const char *name, int64_t ns);
+
 int routing_status(struct admin_call *c);
 int routing_performance(struct admin_call *c);
 extern const struct admin_schema routing_performance_query, routing_performance_schema;

@@ -96,16 +96,41 @@ static struct made *make(struct admin_call *c, const struct asked *a)
 
 /* --- the answer --- */
 
-static void put_ms(struct buf *b, const char *name, int64_t ns)
+/* Why a target that can serve stands where it does. */
+static struct str place_text(const struct exchange *x, const struct plan *p, bool first)
 {
-    if (ns < 0)
-        put_null(b, name);
-    else
-        put_int(b, name, ns / NS_PER_MS);
+    static const struct {
+        struct str first, later;
+    } by_strategy[ROUTE_STRATEGIES] = {
+        [STRATEGY_NONE] = {STR_INIT("it is listed first"), STR_INIT("it is listed later")},
+        [STRATEGY_PRIORITY] = {STR_INIT("it is listed first"), STR_INIT("it is listed later")},
+        [STRATEGY_ROUND_ROBIN] = {STR_INIT("it is its turn"), STR_INIT("its turn is later")},
+        [STRATEGY_WEIGHTED] = {STR_INIT("drawn by weight"), STR_INIT("drawn later")},
+        [STRATEGY_RANDOM] = {STR_INIT("drawn by chance"), STR_INIT("drawn later")},
+        [STRATEGY_LEAST_CONNECTIONS] = {STR_INIT("it has the fewest calls in flight"),
+            STR_INIT("it has as many calls in flight, or more")},
+        [STRATEGY_LATENCY] = {STR_INIT("it has the lowest p95, or none yet"),
+            STR_INIT("its p95 is higher, or not known")},
+        [STRATEGY_COST] = {STR_INIT("it has the lowest price"),
+            STR_INIT("its price is higher, or not known")},
+        [STRATEGY_TAG] = {STR_INIT("it has the tags"), STR_INIT("it is listed later")},
+        [STRATEGY_LOWEST_COST] = {STR_INIT("by its price and what the prompt demands"),
+            STR_INIT("for where the one before falls short")},
+    };
+
+    if (!p && x->routing)
+        return STR("an operator forced it");
+    if (!p)
+        return http_has(&x->rq->head.fields, HTTP_X_SMARTFLOW_PROVIDER)
+                   ? STR("the call names it")
+                   : STR("the model's name leads there");
+    if (first && p->by_affinity)
+        return STR("calls that begin alike go there");
+    return first ? by_strategy[p->chain->strategy].first : by_strategy[p->chain->strategy].later;
 }
 
-static void put_candidate(
-    struct buf *b, const struct exchange *x, const struct plan_target *t, unsigned order)
+static void put_candidate(struct buf *b, const struct exchange *x, const struct plan *p,
+    const struct plan_target *t, unsigned order)
 {
     enum route_flow f = x->stream ? ROUTE_STREAM : ROUTE_WHOLE;
     int64_t now = clock_now();
@@ -119,13 +144,31 @@ static void put_candidate(
     put_bool(b, "usable", usable);
     put_bool(b, "last_resort", t->reason == PLAN_OPEN || t->reason == PLAN_RESTING);
     put_str(b, "reason", usable && order == 1 ? STR("chosen") : plan_reason_text(t->reason));
+    put_str(b, "why", usable ? place_text(x, p, order == 1) : plan_reason_text(t->reason));
     put_int(b, "weight", t->weight);
     put_str(b, "breaker", str_of(breaker_state_name(route_state_breaker(t->state, now))));
     put_int(b, "in_flight", route_state_in_flight(t->state));
-    put_ms(b, "p95_ms", route_state_p95(t->state, f, now));
+    routing_put_ms(b, "p95_ms", route_state_p95(t->state, f, now));
     put_bool(b, "translated",
         t->face && (t->face->dialect != x->dialect || t->kind != x->match.endpoint->kind));
     put_close(b, '}');
+}
+
+/* Of a call without a plan. */
+static struct plan_target only_target(const struct exchange *x)
+{
+    struct plan_target t = {.upstream = x->upstream,
+        .model = x->model,
+        .weight = 1,
+        .state = route_state_find(x->upstream->provider->id, x->model)};
+    const struct face_asked asked = {.dialect = x->dialect,
+        .kind = x->match.endpoint->kind,
+        .stream = x->stream,
+        .model = x->model,
+        .facts = x->facts};
+
+    t.face = provider_face_for(x->upstream->provider, &asked, &t.kind);
+    return t;
 }
 
 static void put_candidates(struct buf *b, const struct exchange *x)
@@ -134,7 +177,11 @@ static void put_candidates(struct buf *b, const struct exchange *x)
 
     put_open(b, "candidates", '[');
     for (unsigned i = 0; p && i < p->n; i++)
-        put_candidate(b, x, &p->at[i], i + 1);
+        put_candidate(b, x, p, &p->at[i], i + 1);
+    if (!p && x->upstream) {
+        struct plan_target only = only_target(x);
+        put_candidate(b, x, NULL, &only, 1);
+    }
     put_close(b, ']');
 }
 

@@ -16,7 +16,7 @@ static bool is_target(const struct route_state *s)
     return !str_starts(route_state_where(s), STR("chain:"));
 }
 
-static void put_ms(struct buf *b, const char *name, int64_t ns)
+void routing_put_ms(struct buf *b, const char *name, int64_t ns)
 {
     if (ns < 0) {
         put_null(b, name);
@@ -35,10 +35,10 @@ static void put_target(struct buf *b, const struct route_state *s, int64_t now)
     put_str(b, "provider", route_state_where(s));
     put_str(b, "model", route_state_model(s));
     put_str(b, "breaker", str_of(breaker_state_name(route_state_breaker(s, now))));
-    put_ms(b, "available_in_ms", MAX(route_state_until(s, now) - now, 0));
+    routing_put_ms(b, "available_in_ms", MAX(route_state_until(s, now) - now, 0));
     put_int(b, "in_flight", route_state_in_flight(s));
-    put_ms(b, "p95_ms", route_state_p95(s, ROUTE_WHOLE, now));
-    put_ms(b, "first_token_p95_ms", route_state_p95(s, ROUTE_STREAM, now));
+    routing_put_ms(b, "p95_ms", route_state_p95(s, ROUTE_WHOLE, now));
+    routing_put_ms(b, "first_token_p95_ms", route_state_p95(s, ROUTE_STREAM, now));
     put_int(b, "calls", (int64_t)n.calls);
     put_int(b, "succeeded", (int64_t)n.ok);
     put_int(b, "failed", (int64_t)n.failed);
@@ -216,8 +216,9 @@ static void put_performance(struct buf *b, const struct usage_group *g, int64_t 
     put_int(b, "requests", t->calls);
     put_int(b, "errors", t->errors);
     put_share(b, "success_rate", t->calls - t->errors, t->calls);
-    put_ms(b, "avg_latency_ms", t->calls ? t->latency_us / t->calls * NS_PER_US : -1);
-    put_ms(b, "p95_latency_ms", t->calls ? sums_quantile(t->at_latency, 0.95) * NS_PER_US : -1);
+    routing_put_ms(b, "avg_latency_ms", t->calls ? t->latency_us / t->calls * NS_PER_US : -1);
+    routing_put_ms(
+        b, "p95_latency_ms", t->calls ? sums_quantile(t->at_latency, 0.95) * NS_PER_US : -1);
     put_int(b, "output_tokens", t->out);
     put_money(b, "cost_usd", t->cost);
     if (s)

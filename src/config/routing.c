@@ -96,6 +96,11 @@ static void load_deployments(struct loader *l)
         uint64_t given;
         if (row->kind != ROUTING_DEPLOYMENT)
             continue;
+        if (r->deployments_n == ROUTE_DEPLOYMENTS_MAX) {
+            loader_problem(
+                l, row->line, "there may be at most %d deployments", ROUTE_DEPLOYMENTS_MAX);
+            break;
+        }
         if (fields_parse(deployment_fields, ARRAY_LEN(deployment_fields), FIELD_CREATE, row->json,
                 &b, &given, &l->c->arena, &e) < 0 ||
             set_deployment(l, &b, row->line, &list[r->deployments_n], &e) < 0)
@@ -117,6 +122,10 @@ static void load_chains(struct loader *l)
         struct error e = {0};
         if (row->kind != ROUTING_CHAIN)
             continue;
+        if (r->chains_n == ROUTE_CHAINS_MAX) {
+            loader_problem(l, row->line, "there may be at most %d chains", ROUTE_CHAINS_MAX);
+            break;
+        }
         struct route_chain *c = &list[r->chains_n];
         if (route_chain_parse(&l->c->route, row->json, &l->c->arena, c, &e) < 0) {
             complain(l, row->line, "a chain", &e);
@@ -155,16 +164,16 @@ static void load_tiers(struct loader *l)
 
 /* --- numbers --- */
 
-/* "0.5" as thousandths. */
+#define LCR_THRESHOLD 500 /* thousandths */
+
 static void load_threshold(struct loader *l)
 {
-    unsigned line;
+    unsigned line, *threshold = &l->c->route.rules.lcr.threshold;
     struct str text = value_of(l, "SMARTFLOW_LCR_THRESHOLD", &line);
-    int64_t nano = 500000000;
 
-    if (text.n && (money_parse(text, &nano) < 0 || nano > 1000000000))
+    *threshold = LCR_THRESHOLD;
+    if (text.n && lcr_threshold_parse(text, threshold) < 0)
         loader_problem(l, line, "SMARTFLOW_LCR_THRESHOLD must be a number from 0 to 1");
-    l->c->route.rules.lcr.threshold = (unsigned)(nano / 1000000);
 }
 
 static void load_budgets(struct loader *l)
@@ -186,6 +195,13 @@ static void check_lcr(struct loader *l)
     if (s->efficient_provider.n && !route_upstream(&l->c->route, s->efficient_provider))
         loader_problem(l, 0, "SMARTFLOW_LCR_EFFICIENT_PROVIDER: there is no provider '" STR_FMT "'",
             STR_ARG(s->efficient_provider));
+    struct str rest;
+    if (s->efficient_model.n && !s->efficient_provider.n &&
+        !route_by_name(s->efficient_model, &rest))
+        loader_problem(l, 0,
+            "SMARTFLOW_LCR_EFFICIENT_MODEL: no provider is known for '" STR_FMT
+            "': set SMARTFLOW_LCR_EFFICIENT_PROVIDER",
+            STR_ARG(s->efficient_model));
 }
 
 void loader_routing(struct loader *l)

@@ -7,6 +7,7 @@
  */
 #include "gateway/attempt.h"
 
+#include "http/retry_after.h"
 #include "keys/estimate.h"
 #include "keys/limits.h"
 #include "llm/prices.h"
@@ -20,10 +21,11 @@ struct run {
     struct attempt a;
     enum wire_fault fault; /* of the attempt that failed */
     int status;            /* of its reply, or of our error */
-    int retry_after_s;
-    bool own_refusal; /* the gateway itself said no: nothing was sent */
-    bool looked_at;   /* the provider's error reply is held, and can still be relayed */
-    unsigned targets; /* that were tried */
+    int64_t retry_after;   /* what the provider asked to wait; 0 = it did not say */
+    struct str lacks;      /* why its answer falls short; empty: it does not */
+    bool own_refusal;      /* the gateway itself said no: nothing was sent */
+    bool looked_at;        /* the provider's error reply is held, and can still be relayed */
+    unsigned targets;      /* that were tried */
 };
 
 /* --- one attempt --- */
@@ -41,22 +43,25 @@ void attempt_log(struct exchange *x, struct attempt *a, int64_t waited)
     if (l->tries_n == ROUTING_TRIES_MAX)
         return;
     a->log = &l->tries[l->tries_n++];
-    *a->log = (struct routing_try){
-        .provider = a->t->deployment.n ? a->t->deployment : a->t->upstream->provider->id,
+    *a->log = (struct routing_try){.provider = plan_where(a->t),
         .model = a->t->model,
         .then = STR("runs"),
         .waited_us = waited / NS_PER_US};
 }
 
-static void log_end(struct attempt *a, struct str then, int status, enum wire_fault f)
+void attempt_log_end(struct attempt *a, struct str then, int status, struct str fault)
 {
     if (!a->log)
         return;
     a->log->then = then;
     a->log->status = status;
     a->log->us = (clock_now() - a->began) / NS_PER_US;
-    if (f != FAULT_NONE)
-        a->log->fault = str_of(wire_fault_name(f));
+    a->log->fault = fault;
+}
+
+struct str attempt_fault_text(enum wire_fault f)
+{
+    return f == FAULT_NONE ? STR_NONE : str_of(wire_fault_name(f));
 }
 
 int attempt_start(struct exchange *x, struct attempt *a)
@@ -72,7 +77,7 @@ int attempt_start(struct exchange *x, struct attempt *a)
         return r;
     r = gw_body_for_target(x, &a->body);
     if (r == 0)
-        r = gw_call_start(x, a->body.iov, a->body.n, a->body.length, true, false, &a->call);
+        r = gw_body_send(x, &a->body, &a->call);
     a->sent = x->attempts > before;
     if (a->sent)
         route_state_begin(a->t->state, a->began);
@@ -148,7 +153,7 @@ static void learn_from_error(struct run *r)
 
     r->own_refusal = !r->a.sent;
     r->status = r->own_refusal ? 0 : r->x->upstream_status;
-    r->retry_after_s = e->retry_after_s;
+    r->retry_after = e->retry_after_s * NS_PER_S;
     r->fault = !r->own_refusal   ? fault_of_ours(e)
                : is_of_target(e) ? FAULT_NOT_FOUND
                                  : FAULT_BAD_REQUEST;
@@ -166,14 +171,16 @@ static int learn_from_reply(struct run *r)
     }
     r->looked_at = true;
     r->status = r->a.head->status;
-    r->retry_after_s = e.retry_after_s;
+    r->retry_after = http_retry_after(&r->a.head->fields, clock_wall());
+    if (!r->retry_after) /* in its body, or by its limits */
+        r->retry_after = e.retry_after_s * NS_PER_S;
     r->fault = wire_fault_of(r->a.head->status, e.code, e.type, e.message);
     return -EREMOTEIO;
 }
 
-static enum route_result result_of(const struct run *r)
+enum route_result attempt_result_of(enum wire_fault f)
 {
-    switch (r->fault) {
+    switch (f) {
     case FAULT_RATE:
         return ROUTE_LIMITED;
     case FAULT_AUTH:
@@ -191,9 +198,15 @@ static enum route_result result_of(const struct run *r)
 static void rest(struct run *r)
 {
     int64_t now = clock_now();
-    int64_t span = r->retry_after_s > 0 ? r->retry_after_s * NS_PER_S : ROUTE_REST_NS;
+    int64_t span = r->retry_after ? r->retry_after : ROUTE_REST_NS;
 
     route_state_rest(r->a.t->state, now + MIN(span, ROUTE_REST_MAX_NS));
+}
+
+/* What the attempt ended with: a fault, or what its answer lacks. */
+static struct str why(const struct run *r)
+{
+    return r->lacks.n ? r->lacks : attempt_fault_text(r->fault);
 }
 
 static void note_failure(struct run *r, struct str then)
@@ -202,12 +215,12 @@ static void note_failure(struct run *r, struct str then)
     bool cancelled = is_cancelled(x);
     int64_t now = clock_now();
 
-    log_end(&r->a, cancelled ? STR("cancelled") : then, r->status, r->fault);
+    attempt_log_end(&r->a, cancelled ? STR("cancelled") : then, r->status, why(r));
     if (!r->a.sent)
         return;
-    attempt_count(r->a.t, cancelled ? STR("cancelled") : str_of(wire_fault_name(r->fault)));
-    if (route_state_end(
-            r->a.t->state, cancelled ? ROUTE_ABANDONED : result_of(r), &r->p->chain->breaker, now))
+    attempt_count(r->a.t, cancelled ? STR("cancelled") : why(r));
+    if (route_state_end(r->a.t->state, cancelled ? ROUTE_ABANDONED : attempt_result_of(r->fault),
+            &r->p->chain->breaker, now))
         attempt_count_opened(r->a.t);
 }
 
@@ -217,10 +230,13 @@ static void note_success(struct run *r)
     int64_t now = clock_now(), until = x->stream_asked ? x->reply_first_at : now;
 
     bool ok = x->outcome == OUTCOME_OK; /* else its stream ended with an error */
-    log_end(&r->a, STR("served"), x->upstream_status, ok ? FAULT_NONE : FAULT_SERVER);
+    attempt_log_end(&r->a, STR("served"), x->upstream_status,
+        attempt_fault_text(ok ? FAULT_NONE : FAULT_SERVER));
     attempt_count(r->a.t, ok ? STR("ok") : STR("server_error"));
     if (route_state_end(r->a.t->state, ok ? ROUTE_OK : ROUTE_FAILED, &r->p->chain->breaker, now))
         attempt_count_opened(r->a.t);
+    if (ok)
+        plan_served(r->a.t);
     if (ok && until > x->upstream_sent_at)
         route_state_took(r->a.t->state, flow_of(x), until - x->upstream_sent_at, now);
 }
@@ -244,16 +260,16 @@ static bool retries(struct run *r, int64_t *ret_wait)
 {
     struct plan_target *t = r->a.t;
 
-    if (r->own_refusal || !plan_may_retry(r->p, t, r->fault)) {
+    if (r->own_refusal || r->lacks.n || !plan_may_retry(r->p, t, r->fault)) {
         t->over = true;
         return false;
     }
     if (r->fault == FAULT_RATE) { /* its turn may come again, when it wants to be asked */
-        t->over = r->retry_after_s * NS_PER_S > r->p->chain->retry_after_max;
+        t->over = r->retry_after > r->p->chain->retry_after_max;
         return false;
     }
-    *ret_wait = plan_backoff(r->p->chain, t->tries);
-    if (is_late(r->x, clock_now() + *ret_wait))
+    *ret_wait = MAX(plan_backoff(r->p->chain, t->tries), r->retry_after);
+    if (r->retry_after > r->p->chain->retry_after_max || is_late(r->x, clock_now() + *ret_wait))
         t->over = true;
     return !t->over;
 }
@@ -264,6 +280,7 @@ static bool follow(struct run *r, int64_t *ret_at)
     struct plan_target *was = r->a.t, *next;
     int64_t now = clock_now(), wait = 0;
 
+    *ret_at = 0;
     if (is_cancelled(r->x) || !gw_nothing_sent(r->x) ||
         r->x->routing->tries_n == ROUTING_TRIES_MAX || is_late(r->x, now))
         return false;
@@ -272,7 +289,7 @@ static bool follow(struct run *r, int64_t *ret_at)
         *ret_at = now + wait;
         return true;
     }
-    next = plan_next(r->p, was, r->fault, now, ret_at);
+    next = r->lacks.n ? plan_step_up(r->p, was, now) : plan_next(r->p, was, r->fault, now, ret_at);
     if (!next || is_late(r->x, *ret_at) || *ret_at - now > r->p->chain->retry_after_max)
         return false;
     if (next == was) {
@@ -283,7 +300,7 @@ static bool follow(struct run *r, int64_t *ret_at)
     r->targets++;
     r->x->routing->fallbacks++;
     r->x->routing->fallback_used = true;
-    attempt_count_fallback(r->p, str_of(wire_fault_name(r->fault)));
+    attempt_count_fallback(r->p, why(r));
     return true;
 }
 
@@ -296,7 +313,7 @@ static bool was_free(const struct run *r)
     for (unsigned i = 0; i < ARRAY_LEN(codes); i++)
         if (str_eq(r->x->error.code, codes[i]))
             return true;
-    return r->looked_at || r->x->upstream_status >= 400;
+    return (r->looked_at && !r->lacks.n) || r->x->upstream_status >= 400;
 }
 
 /* All were tried: what the client is told. Where there was but one, what that one said. */
@@ -318,8 +335,8 @@ static int exhausted(struct run *r)
         buf_printf(&b, "%s" STR_FMT " " STR_FMT ": " STR_FMT, i ? "; " : "", STR_ARG(t->provider),
             (int)MIN(t->model.n, 100), t->model.p, STR_ARG(t->fault));
     }
-    x->error = (struct error){
-        .hint = arena_dup(&x->arena, buf_str(&b)), .retry_after_s = r->retry_after_s};
+    x->error = (struct error){.hint = arena_dup(&x->arena, buf_str(&b)),
+        .retry_after_s = (int)((r->retry_after + NS_PER_S - 1) / NS_PER_S)};
     x->outcome = OUTCOME_UPSTREAM_ERROR;
     return exchange_fail(x, 503, STR("fallback_chain_exhausted"),
         STR("No provider is available: every target of the fallback chain failed."));
@@ -366,7 +383,8 @@ static int send_one(struct run *r, int64_t waited)
             e = head_of(r);
         if (e != -EKEYREJECTED || x->routing->tries_n == ROUTING_TRIES_MAX)
             return e;
-        log_end(&r->a, STR("next key"), x->upstream_status, FAULT_AUTH);
+        attempt_log_end(&r->a, STR("next key"), x->upstream_status,
+            attempt_fault_text(x->upstream_status == 429 ? FAULT_RATE : FAULT_AUTH));
         route_state_end(r->a.t->state, ROUTE_NO_FAULT, &r->p->chain->breaker, clock_now());
         attempt_end(&r->a);
         r->a.t->tries--; /* it is not the target that failed */
@@ -377,8 +395,22 @@ static int send_one(struct run *r, int64_t waited)
 /* The outcome is on the journal before the relay returns, so its log says what it will be. */
 static int relay(struct run *r)
 {
-    log_end(&r->a, STR("served"), r->a.head->status, FAULT_NONE);
+    attempt_log_end(&r->a, STR("served"), r->a.head->status, STR_NONE);
     return gw_relay_reply(r->x, r->a.call, r->a.head);
+}
+
+/* Where the call may step up: whether it has to. 0, or x->error. */
+static int look_again(struct run *r)
+{
+    int e;
+
+    if (!plan_step_up(r->p, r->a.t, clock_now()))
+        return 0;
+    if ((e = attempt_falls_short(r->x, &r->a, &r->lacks)) < 0)
+        return e;
+    r->looked_at = r->lacks.n > 0;
+    r->status = r->a.head->status;
+    return 0;
 }
 
 /* 1: served (or as good as that), 0: failed, with what was learnt in r. */
@@ -389,16 +421,22 @@ static int try(struct run *r, int64_t waited)
 
     r->fault = FAULT_NONE;
     r->own_refusal = r->looked_at = false;
-    r->retry_after_s = r->status = 0;
+    r->retry_after = r->status = 0;
+    r->lacks = STR_NONE;
     e = send_one(r, waited);
     if (e == -EKEYREJECTED) /* no room for more */
         e = gw_credential_refused(x);
-    if (e == 0 && r->a.head->status >= 400)
+    if (e == 0 && r->a.head->status >= 400) {
         e = learn_from_reply(r);
-    else if (e == 0 && (e = relay(r)) == 0)
+        return 0;
+    }
+    if (e == 0)
+        e = look_again(r);
+    if (e == 0 && r->lacks.n)
+        return 0;
+    if (e == 0 && (e = relay(r)) == 0)
         return 1;
-    else
-        learn_from_error(r);
+    learn_from_error(r);
     return 0;
 }
 
@@ -425,6 +463,8 @@ static int run(struct run *r)
         note_failure(r, !more ? STR("gave up") : next == was ? STR("retry") : STR("next"));
         if (!more)
             return exhausted(r);
+        if (r->lacks.n)
+            attempt_meter_held(r->x, &r->a);
         if (r->a.sent)
             attempt_spent(r->x, was_free(r));
         attempt_end(&r->a);

@@ -56,14 +56,9 @@ static struct metric_family spend = {
     .scale = 1000000000,
 };
 
-static struct str where_of(const struct plan_target *t)
-{
-    return t->deployment.n ? t->deployment : t->upstream->provider->id;
-}
-
 void attempt_count(const struct plan_target *t, struct str result)
 {
-    metric_add(metric_get(&attempts, (struct str[]){where_of(t), t->model, result}, 3), 1);
+    metric_add(metric_get(&attempts, (struct str[]){plan_where(t), t->model, result}, 3), 1);
 }
 
 void attempt_count_fallback(const struct plan *p, struct str fault)
@@ -73,19 +68,19 @@ void attempt_count_fallback(const struct plan *p, struct str fault)
 
 void attempt_count_retry(const struct plan_target *t)
 {
-    struct str where = where_of(t);
+    struct str where = plan_where(t);
 
     metric_add(metric_get(&retries, &where, 1), 1);
 }
 
 void attempt_count_hedge(const struct plan_target *t, struct str result)
 {
-    metric_add(metric_get(&hedges, (struct str[]){where_of(t), result}, 2), 1);
+    metric_add(metric_get(&hedges, (struct str[]){plan_where(t), result}, 2), 1);
 }
 
 void attempt_count_opened(const struct plan_target *t)
 {
-    metric_add(metric_get(&opened, (struct str[]){where_of(t), t->model}, 2), 1);
+    metric_add(metric_get(&opened, (struct str[]){plan_where(t), t->model}, 2), 1);
 }
 
 static void refresh_one(const struct route_state *s, int64_t now)

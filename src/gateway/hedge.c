@@ -35,6 +35,7 @@ struct side {
     bool translated;
     const struct wire *provider;
     struct canon_call call;
+    struct translated_made made;
 };
 
 struct racer {
@@ -44,6 +45,7 @@ struct racer {
     struct error error;
     int r;
     bool runs, done;
+    bool failed; /* by itself */
 };
 
 struct race {
@@ -74,6 +76,7 @@ static void save(const struct exchange *x, struct side *s)
     if (s->translated) {
         s->provider = t->provider;
         s->call = t->call;
+        s->made = t->made;
     }
 }
 
@@ -100,6 +103,7 @@ static void restore(struct exchange *x, const struct side *s)
     if (s->translated) {
         x->translated->provider = s->provider;
         x->translated->call = s->call;
+        x->translated->made = s->made;
     }
 }
 
@@ -195,15 +199,27 @@ static void join(struct exchange *x, struct race *race)
 
 /* --- the end --- */
 
+/* What a loser ended with by itself, before it was cancelled. */
+static enum wire_fault fault_of(const struct racer *r)
+{
+    if (!r->failed)
+        return FAULT_NONE;
+    if (r->r < 0)
+        return r->r == -ETIMEDOUT ? FAULT_TIMEOUT : FAULT_SERVER;
+    return wire_fault_of(r->a.head->status, STR_NONE, STR_NONE, STR_NONE);
+}
+
 static void count_loser(struct exchange *x, struct racer *r)
 {
-    if (r->a.log) {
-        r->a.log->then = STR("lost");
-        r->a.log->us = (clock_now() - r->a.began) / NS_PER_US;
-    }
+    enum wire_fault f = fault_of(r);
+    int status = r->failed && r->r == 0 ? r->a.head->status : 0;
+
+    attempt_log_end(&r->a, STR("lost"), status, attempt_fault_text(f));
     restore(x, &r->side);
-    attempt_spent(x, r->done && r->r == 0 && r->a.head->status >= 400);
-    route_state_end(r->a.t->state, ROUTE_ABANDONED, &x->plan->chain->breaker, clock_now());
+    attempt_spent(x, status >= 400);
+    if (route_state_end(r->a.t->state, r->failed ? attempt_result_of(f) : ROUTE_ABANDONED,
+            &x->plan->chain->breaker, clock_now()))
+        attempt_count_opened(r->a.t);
     attempt_end(&r->a);
 }
 
@@ -257,6 +273,8 @@ __attribute__((noinline)) int attempt_hedged_head(struct exchange *x, struct att
         join(x, race);
         r = watch(race, NEVER_NS); /* each call has its own time-outs */
     }
+    for (unsigned i = 0; i < ARRAY_LEN(race->at); i++)
+        race->at[i].failed = race->at[i].done && !is_good(&race->at[i]);
     co_mask_cancel();
     group_cancel(&race->group);
     group_wait(&race->group, clock_now() + END_NS);

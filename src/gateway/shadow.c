@@ -204,8 +204,8 @@ static void run(void *arg)
         r = gw_call_head(x, s->a.call, &s->a.head);
     if (r == 0)
         r = read_reply(s);
-    if (s->a.log)
-        s->a.log->then = r == 0 ? STR("served") : STR("gave up");
+    attempt_log_end(&s->a, r == 0 ? STR("served") : STR("gave up"), x->upstream_status,
+        r == 0 ? STR_NONE : x->error.code);
     if (s->a.sent)
         route_state_end(
             s->target.state, ROUTE_NO_FAULT, &(struct breaker_settings){0}, clock_now());
@@ -253,6 +253,10 @@ void attempt_shadow(struct exchange *x)
         atomic_fetch_sub_explicit(&running, 1, memory_order_relaxed);
         return;
     }
-    if (!copy(s, x) || co_spawn("shadow", run, s, NULL) < 0)
+    if (!copy(s, x) || co_spawn("shadow", run, s, NULL) < 0) {
         end(s);
+        return;
+    }
+    x->routing->shadow = x->plan->shadow->model;
+    x->routing->shadow_provider = plan_where(x->plan->shadow);
 }

@@ -35,6 +35,8 @@ struct load {
     struct config *config;
 };
 
+static int64_t made_of = -1; /* the version that the newest snapshot has, at least */
+
 /* The others count all the same. */
 static void routing_problem(void *ctx, struct str kind, struct str name, struct str why)
 {
@@ -84,6 +86,7 @@ static int gather(struct load *l)
 int snapshot_make(const char *path, bool fresh, struct config **ret)
 {
     struct load l = {.path = path, .fresh = fresh};
+    int64_t version = snapshot_version(); /* what changes from here on has a higher one */
     int r = gather(&l);
 
     if (r == 0 && !co_self()) {
@@ -97,7 +100,14 @@ int snapshot_make(const char *path, bool fresh, struct config **ret)
     vault_secrets_free(l.vault);
     store_rows_free(l.routing);
     *ret = r == 0 ? l.config : NULL;
+    if (r == 0)
+        made_of = version;
     return r;
+}
+
+int64_t snapshot_made_of(void)
+{
+    return made_of;
 }
 
 /* The number of the newest change that a snapshot depends on; -1 while it cannot be read. */

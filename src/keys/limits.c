@@ -288,7 +288,7 @@ static int try_reserve(
     struct rows *rows = rows_here();
 
     h->at = clock_wall();
-    h->tok = h->estimate.input + h->estimate.output;
+    h->tok = h->estimate.input + h->estimate.output + x->spent_tokens;
     rows_of_attempt(x, h, rows, h->nano, h->tok, false);
     if (rows->n == 0)
         return took(x, h, rows);
@@ -303,13 +303,16 @@ static int try_reserve(
     return r;
 }
 
+/* What attempts before it spent is held again with each, as it is settled at the end alone. */
 static int price_attempt(struct exchange *x, struct hold *h)
 {
     int r = estimate_price(x, &h->estimate, &h->nano);
 
+    if (r < 0)
+        h->nano = 0;
+    h->nano += x->spent_nano;
     if (r == 0)
         return 0;
-    h->nano = 0;
     if (settings(x)->allow_unpriced || !has_hard_budget(x, h))
         return 0;
     x->error.hint = STR("Set a price for it, or SMARTFLOW_ALLOW_UNPRICED=true.");
@@ -391,14 +394,16 @@ int limits_reserve_again(struct exchange *x)
 
     if (!h || !h->open)
         return 0;
-    rows_of_attempt(x, h, rows, h->nano, h->tok, true);
+    int64_t nano = h->nano - x->spent_nano;
+    uint64_t tokens = h->tok - x->spent_tokens;
+    rows_of_attempt(x, h, rows, nano, tokens, true);
     if (shared_is_remote(shared) && !(rows = rows_keep(x, rows)))
         return -ENOMEM;
     int r = rows->n ? shared_reserve(shared, rows->at, rows->n, &row) : 0;
     if (r < 0)
         return -EDQUOT;
-    h->nano *= 2;
-    h->tok *= 2;
+    h->nano += nano;
+    h->tok += tokens;
     x->reserved_nano = h->nano;
     return 0;
 }
@@ -520,11 +525,10 @@ void limits_settle(struct exchange *x)
         h->tok = 0;
     }
     bool known = x->usage.source != USAGE_UNKNOWN, free = !known && was_free(x);
-    int64_t nano = x->cost_nano >= 0 ? x->cost_nano : (free ? 0 : h->nano) + x->spent_nano;
-    uint64_t tokens = known  ? usage_input_total(&x->usage) + usage_output_total(&x->usage)
-                      : free ? 0
-                             : h->tok;
-    tokens += x->spent_tokens;
+    int64_t nano = x->cost_nano >= 0 ? x->cost_nano : MAX(free ? 0 : h->nano, x->spent_nano);
+    uint64_t tokens = MAX(free ? 0 : h->tok, x->spent_tokens); /* which it holds, too */
+    if (known)
+        tokens = usage_input_total(&x->usage) + usage_output_total(&x->usage) + x->spent_tokens;
     x->charged_nano = nano;
     close_hold(x, nano, tokens);
 }
@@ -560,8 +564,10 @@ int limits_top_up(struct exchange *x, uint64_t output_tokens)
     struct estimate more = h->estimate;
     more.output = output_tokens + chunk;
     uint64_t tokens = more.output - h->estimate.output;
-    if (estimate_price(x, &more, &nano) < 0 || nano < h->nano)
+    if (estimate_price(x, &more, &nano) < 0 || nano + x->spent_nano < h->nano)
         nano = h->nano;
+    else
+        nano += x->spent_nano;
     rows_of_attempt(x, h, rows, nano - h->nano, tokens, true);
     if (shared_is_remote(shared) && !(rows = rows_keep(x, rows)))
         return 0;

@@ -4,9 +4,9 @@
  * attempt.
  *
  *   limits stage      requests and parallel calls: holds them, or 429
- *   limits_reserve    before each attempt: tokens and money by an estimate, or 429. Where only
- * other calls' reservations stand in the way, it waits for them to settle, at most
- *                     limits_settings.budget_wait
+ *   limits_reserve    before each attempt: tokens and money by an estimate, and what the attempts
+ *                     before it spent, or 429. Where only other calls' reservations stand in the
+ *                     way, it waits for them to settle, at most limits_settings.budget_wait
  *   limits_top_up     when a stream outgrew what was held
  *   limits_settle     once: what it really took, with what attempts before it did
  *                     (exchange.spent_nano); an outcome that is unknown takes what was held

@@ -23,14 +23,24 @@ struct routing_try {
     int64_t waited_us; /* before it: backoff, or what the provider asked for */
 };
 
+/* Who was considered. */
+struct routing_candidate {
+    struct str provider, model;
+    struct str why; /* literal: why it could not serve, or not at once; empty: it could */
+};
+
 struct routing_log {
     struct str chain;    /* empty: none */
     struct str strategy; /* its name */
     struct str note;     /* literal or arena: "lcr:efficient", "forced", "affinity" */
     struct routing_try tries[ROUTING_TRIES_MAX];
     unsigned tries_n;
-    unsigned skipped_n; /* targets that could not serve it */
-    unsigned fallbacks; /* targets that were left for another one */
+    const struct routing_candidate
+        *candidates; /* in the order of the plan; where there are several */
+    unsigned candidates_n;
+    struct str shadow_provider, shadow; /* the target that got a copy of it, and its model there */
+    unsigned skipped_n;                 /* targets that could not serve it */
+    unsigned fallbacks;                 /* targets that were left for another one */
     unsigned hedges;
     bool fallback_used;
 };

@@ -35,11 +35,43 @@ static void test_last_turn(void)
     CHECK_EQ(route_effort(STR("{\"messages\":[1,2,3,4,5,6,7,8,9,\"prove\"]}")), 600);
 }
 
+/* As many signs that it is easy: the efficient model may do it. */
+static void test_ties(void)
+{
+    CHECK_EQ(ASK("Thanks, please debug the algorithm", ""), 0);
+    CHECK_EQ(ASK("Thanks, please debug the algorithm", ",\"reasoning_effort\":\"high\""), 900);
+}
+
 static void test_failed_tool(void)
 {
-    CHECK_EQ(route_effort(STR("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":"
-                              "\"tool_result\",\"is_error\":true}]}]}")),
-        1000);
+    static const char *const failed[] = {
+        "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\","
+        "\"is_error\":true}]}]}",
+        "{\"messages\":[{\"role\":\"tool\",\"content\":\" Error: no such file\"}]}",
+        "{\"messages\":[{\"role\":\"tool\",\"content\":\"{\\\"error\\\": 1}\"}]}",
+        /* two calls side by side, the first of which failed */
+        "{\"messages\":[{\"role\":\"assistant\"},{\"role\":\"tool\",\"content\":\"Traceback (most"
+        "\"},{\"role\":\"tool\",\"content\":\"fine\"}]}",
+        "{\"input\":[{\"type\":\"function_call_output\",\"output\":\"fatal: not a repository\"}]}",
+        "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"functionResponse\":{\"name\":\"f\","
+        "\"response\":{\"error\":\"no\"}}}]}]}",
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(failed); i++)
+        CHECK_EQ(route_effort(str_of(failed[i])), 1000);
+}
+
+static void test_tool_that_did_not_fail(void)
+{
+    CHECK_EQ(
+        route_effort(STR("{\"messages\":[{\"role\":\"tool\",\"content\":\"no errors\"}]}")), 0);
+    CHECK_EQ(route_effort(STR("{\"messages\":[{\"role\":\"tool\",\"content\":7}]}")), 0);
+    CHECK_EQ(route_effort(STR("{\"messages\":[{\"role\":\"user\",\"content\":\"Error: x\"}]}")), 0);
+    /* the model has seen it, and went on */
+    CHECK_EQ(route_effort(STR("{\"messages\":[{\"role\":\"tool\",\"content\":\"Error: x\"},"
+                              "{\"role\":\"assistant\",\"content\":\"I see\"},"
+                              "{\"role\":\"user\",\"content\":\"Thanks\"}]}")),
+        0);
 }
 
 int main(void)
@@ -47,6 +79,8 @@ int main(void)
     TAP_RUN(test_easy);
     TAP_RUN(test_demanding);
     TAP_RUN(test_last_turn);
+    TAP_RUN(test_ties);
     TAP_RUN(test_failed_tool);
+    TAP_RUN(test_tool_that_did_not_fail);
     return tap_done();
 }

@@ -44,7 +44,7 @@ struct route_state {
     int64_t open_until;  /* 0 = closed; passed = half open */
     int64_t open_for;    /* how long it was opened last */
     int64_t probe_until; /* one call is trying it out */
-    int64_t rest_until;
+    int64_t rest_until, heard_rest_until;
     int64_t claimed_until;
     struct flow flows[ROUTE_FLOWS];
     struct route_counts counts;
@@ -112,19 +112,35 @@ static struct route_state *make(uint64_t hash, struct str where, struct str mode
     return s;
 }
 
+/* Names come from clients, too, and go into messages and metrics. */
+static bool is_name(struct str s, size_t most)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
+            return false;
+    return s.n <= most;
+}
+
 struct route_state *route_state_get(struct str where, struct str model)
 {
     uint64_t hash = hash_of(where, model);
     unsigned at;
     struct route_state *s = look(hash, where, model, &at);
 
-    if (s || !where.n || where.n > ROUTE_WHERE_BYTES || model.n > ROUTE_MODEL_BYTES)
+    if (s || !where.n || !is_name(where, ROUTE_WHERE_BYTES) || !is_name(model, ROUTE_MODEL_BYTES))
         return s;
     pthread_mutex_lock(&making);
     if (!(s = look(hash, where, model, &at)))
         s = make(hash, where, model, at);
     pthread_mutex_unlock(&making);
     return s;
+}
+
+struct route_state *route_state_get_spare(struct str where, struct str model)
+{
+    bool room = __atomic_load_n(&all_n, __ATOMIC_ACQUIRE) < ROUTE_STATES_MAX / 2;
+
+    return room ? route_state_get(where, model) : route_state_find(where, model);
 }
 
 struct route_state *route_state_at(unsigned i)
@@ -184,9 +200,14 @@ enum breaker_state route_state_breaker(const struct route_state *s, int64_t now)
     return !until ? BREAKER_CLOSED : until > now ? BREAKER_OPEN : BREAKER_HALF_OPEN;
 }
 
+static int64_t rest_until(const struct route_state *s)
+{
+    return MAX(LOAD(&s->rest_until), LOAD(&s->heard_rest_until));
+}
+
 int64_t route_state_until(const struct route_state *s, int64_t now)
 {
-    int64_t until = s ? MAX(LOAD(&s->open_until), LOAD(&s->rest_until)) : 0;
+    int64_t until = s ? MAX(LOAD(&s->open_until), rest_until(s)) : 0;
 
     if (s && LOAD(&s->open_until))
         until = MAX(until, LOAD(&s->probe_until));
@@ -204,9 +225,20 @@ void route_state_rest(struct route_state *s, int64_t until)
         STORE(&s->rest_until, until);
 }
 
+void route_state_heard_rest(struct route_state *s, int64_t until)
+{
+    if (until > LOAD(&s->heard_rest_until))
+        STORE(&s->heard_rest_until, until);
+}
+
+int64_t route_state_own_rest(const struct route_state *s, int64_t now)
+{
+    return MAX(LOAD(&s->rest_until) - now, 0);
+}
+
 int64_t route_state_resting(const struct route_state *s, int64_t now)
 {
-    return s ? MAX(LOAD(&s->rest_until) - now, 0) : 0;
+    return s ? MAX(rest_until(s) - now, 0) : 0;
 }
 
 /* --- calls --- */

@@ -30,8 +30,10 @@
 
 struct route_state;
 
-/* NULL: there are too many, or a name is too long. */
+/* NULL: there are too many, or a name is too long, or holds what would break a line of text. */
 struct route_state *route_state_get(struct str where, struct str model);
+/* Of a name that only a client says: all of them together take no more than half of the room. */
+struct route_state *route_state_get_spare(struct str where, struct str model);
 struct route_state *route_state_find(struct str where, struct str model); /* does not make one */
 struct route_state *route_state_at(unsigned i);                           /* NULL behind the last */
 struct str route_state_where(const struct route_state *s);
@@ -55,7 +57,7 @@ enum breaker_state route_state_breaker(const struct route_state *s, int64_t now)
 bool route_state_is_well(const struct route_state *s, int64_t now);
 /* When it may be chosen again; 0 = now. */
 int64_t route_state_until(const struct route_state *s, int64_t now);
-/* It rests, as its provider asked. Also what another node was told. */
+/* It rests, as its provider asked this node. */
 void route_state_rest(struct route_state *s, int64_t until);
 
 /* --- calls --- */
@@ -99,7 +101,11 @@ bool route_state_claim_probe(struct route_state *s, int64_t now);
 /* What other nodes see, and what they told (route/share.c). */
 bool route_state_take_news(struct route_state *s, enum route_flow f, int64_t *ret_p95);
 void route_state_heard(struct route_state *s, enum route_flow f, int64_t p95, int64_t now);
-int64_t route_state_resting(const struct route_state *s, int64_t now); /* ns left; 0 = does not */
+/* Another node was asked to leave it alone. It is not told again: nodes that repeat each other
+ * would make a rest last for ever. */
+void route_state_heard_rest(struct route_state *s, int64_t until);
+int64_t route_state_own_rest(const struct route_state *s, int64_t now); /* ns left; 0 = does not */
+int64_t route_state_resting(const struct route_state *s, int64_t now);  /* of both */
 
 /* --- counts since the start --- */
 

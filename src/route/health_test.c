@@ -3,6 +3,7 @@
 
 #include "base/macros.h"
 #include "base/tap.h"
+#include <pthread.h>
 #include <stdio.h>
 
 static const struct breaker_settings usual = {3, 5 * NS_PER_S};
@@ -21,6 +22,58 @@ static bool call(struct route_state *s, enum route_result r)
 {
     route_state_begin(s, now);
     return route_state_end(s, r, &usual, now);
+}
+
+/* --- threads: what TSan looks at, and that no count is lost --- */
+
+#define THREADS 4
+#define TIMES   2000
+
+static void *pound(void *arg)
+{
+    struct route_state *s = arg;
+    const struct breaker_settings b = {3, NS_PER_S};
+    int64_t p95;
+
+    for (unsigned i = 0; i < TIMES; i++) {
+        int64_t at = now + i * NS_PER_MS;
+        char name[32];
+        int n = snprintf(name, sizeof name, "model-%u", i % 50);
+        must(route_state_get(STR("shared"), str_at(name, (size_t)n)));
+        route_state_begin(s, at);
+        route_state_took(s, ROUTE_STREAM, (int64_t)(i % 100) * NS_PER_MS, at);
+        route_state_end(s, i % 3 ? ROUTE_OK : ROUTE_FAILED, &b, at);
+        route_state_rest(s, at);
+        route_state_heard_rest(s, at);
+        route_state_heard(s, ROUTE_STREAM, NS_PER_MS, at);
+        (void)route_state_take_news(s, ROUTE_STREAM, &p95);
+        (void)route_state_p95(s, ROUTE_STREAM, at);
+        (void)route_state_until(s, at);
+        (void)route_state_claim_probe(s, at);
+        (void)route_state_may_hedge(s, 2);
+    }
+    return NULL;
+}
+
+static void test_threads(void)
+{
+    struct route_state *s = fresh();
+    pthread_t t[THREADS];
+    struct route_counts n;
+
+    for (unsigned i = 0; i < THREADS; i++)
+        must(pthread_create(&t[i], NULL, pound, s) == 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        must(pthread_join(t[i], NULL) == 0);
+    route_state_counts(s, &n);
+    CHECK_EQ(n.calls, THREADS * TIMES);
+    CHECK_EQ(n.ok + n.failed, THREADS * TIMES);
+    CHECK_EQ(route_state_in_flight(s), 0);
+    unsigned made = 0;
+    const struct route_state *at;
+    for (unsigned i = 0; (at = route_state_at(i)); i++)
+        made += str_eq(route_state_where(at), STR("shared"));
+    CHECK_EQ(made, 50); /* each once */
 }
 
 static void test_records(void)
@@ -226,6 +279,20 @@ static void test_hedges_are_few(void)
     CHECK(!route_state_may_hedge(NULL, 100));
 }
 
+/* What others were asked counts here, and is not told on. */
+static void test_heard_rest(void)
+{
+    struct route_state *s = fresh();
+
+    route_state_heard_rest(s, now + 3 * NS_PER_S);
+    CHECK_EQ(route_state_resting(s, now), 3 * NS_PER_S);
+    CHECK_EQ(route_state_own_rest(s, now), 0);
+    CHECK_EQ(route_state_until(s, now), now + 3 * NS_PER_S);
+    route_state_rest(s, now + 5 * NS_PER_S);
+    CHECK_EQ(route_state_resting(s, now), 5 * NS_PER_S);
+    CHECK_EQ(route_state_own_rest(s, now), 5 * NS_PER_S);
+}
+
 static void test_probes(void)
 {
     struct route_state *s = fresh();
@@ -258,6 +325,7 @@ int main(void)
     TAP_RUN(test_breaker_counts_in_a_row);
     TAP_RUN(test_probe_that_says_nothing);
     TAP_RUN(test_rest);
+    TAP_RUN(test_heard_rest);
     TAP_RUN(test_p95);
     TAP_RUN(test_moving_average);
     TAP_RUN(test_quantiles);
@@ -265,6 +333,7 @@ int main(void)
     TAP_RUN(test_hedges_are_few);
     TAP_RUN(test_probes);
     TAP_RUN(test_counts);
+    TAP_RUN(test_threads);
     TAP_RUN(test_records); /* last: it uses all of them up */
     return tap_done();
 }

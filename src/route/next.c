@@ -166,6 +166,14 @@ struct plan_target *plan_next(struct plan *p, const struct plan_target *last, en
     return best_left(p, last, after, now, ret_wait);
 }
 
+struct plan_target *plan_step_up(struct plan *p, const struct plan_target *from, int64_t now)
+{
+    for (struct plan_target *t = (struct plan_target *)from + 1; t < p->at + p->n; t++)
+        if (!t->over && t->reason == PLAN_USABLE && route_state_is_well(t->state, now))
+            return t;
+    return NULL;
+}
+
 int64_t plan_backoff(const struct route_chain *c, unsigned n)
 {
     int64_t bound = c->backoff;

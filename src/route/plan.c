@@ -25,11 +25,6 @@ struct str plan_reason_text(enum plan_reason r)
 
 /* --- targets --- */
 
-static struct str where_of(const struct plan_target *t)
-{
-    return t->deployment.n ? t->deployment : t->upstream->provider->id;
-}
-
 static bool allowed(const struct plan_asked *a, const struct plan_target *t, enum plan_reason *why)
 {
     *why = PLAN_MODEL_NOT_ALLOWED;
@@ -74,10 +69,22 @@ static void fill(
     if (!r->model.n) /* the request's memory may go while the plan is still told of */
         t->model = arena_dup(a->arena, t->model);
     t->facts = prices_find(a->settings->prices, p->id, t->model);
-    struct face_asked f = {a->dialect, a->kind, a->stream, t->model, t->facts};
+    const struct face_asked f = {.dialect = a->dialect,
+        .kind = a->kind,
+        .stream = a->stream,
+        .model = t->model,
+        .facts = t->facts};
     t->face = provider_face_for(p, &f, &t->kind);
-    t->state = route_state_get(where_of(t), t->model);
+    bool listed = r->model.n && !r->asked;
+    t->state = listed || t->facts ? route_state_get(plan_where(t), t->model)
+                                  : route_state_get_spare(plan_where(t), t->model);
     t->reason = judge(a, t);
+}
+
+void plan_served(const struct plan_target *t)
+{
+    if (!t->state)
+        (void)route_state_get(plan_where(t), t->model);
 }
 
 bool plan_is_dead(enum plan_reason r)
@@ -116,7 +123,7 @@ static bool take_lists(const struct plan_asked *a, const struct route_chain *c, 
 /* In order: those that are well, those that are tried when nothing else is left, the others. */
 static void group(struct plan *p)
 {
-    struct plan_target sorted[ROUTE_TARGETS_MAX * 4];
+    struct plan_target sorted[ROUTE_TARGETS_MAX];
     unsigned n = 0;
 
     for (int pass = 0; pass < 3; pass++)
@@ -131,6 +138,24 @@ static void group(struct plan *p)
     p->n = n;
 }
 
+/* One target that can serve is told of by its attempt. */
+static void log_candidates(const struct plan_asked *a, struct plan *p)
+{
+    struct routing_candidate *list = arena_alloc(a->arena, p->n * sizeof *list);
+
+    p->log.skipped_n = p->n - p->usable;
+    if (!list || (p->n == 1 && p->usable))
+        return;
+    for (unsigned i = 0; i < p->n; i++) {
+        const struct plan_target *t = &p->at[i];
+        list[i] = (struct routing_candidate){.provider = plan_where(t),
+            .model = t->model,
+            .why = t->reason == PLAN_USABLE ? STR_NONE : plan_reason_text(t->reason)};
+    }
+    p->log.candidates = list;
+    p->log.candidates_n = p->n;
+}
+
 int plan_make(const struct plan_asked *a, const struct route_chain *c, struct plan **ret)
 {
     struct plan *p = arena_new(a->arena, struct plan);
@@ -143,7 +168,8 @@ int plan_make(const struct plan_asked *a, const struct route_chain *c, struct pl
     p->log.strategy = str_of(route_strategy_words[c->strategy]);
     plan_order(a, p);
     group(p);
-    p->log.skipped_n = p->n - p->usable;
+    lcr_settle(a, p);
+    log_candidates(a, p);
     return 0;
 }
 
@@ -170,10 +196,15 @@ static struct route_chain *fresh(const struct plan_asked *a, enum route_strategy
     return c;
 }
 
-static void add(struct route_target *list, unsigned *n, const struct upstream *u, struct str model)
+/* The plan is told of for longer than the request's memory may stay. */
+static struct route_target target(
+    const struct plan_asked *a, const struct upstream *u, struct str model)
 {
-    list[(*n)++] = (struct route_target){
-        .upstream = u, .provider = u->provider->id, .model = model, .weight = 1};
+    return (struct route_target){.upstream = u,
+        .provider = u ? u->provider->id : STR_NONE,
+        .model = arena_dup(a->arena, model),
+        .asked = true,
+        .weight = 1};
 }
 
 static bool has_equivalent(const struct route_tier *t, struct str provider)
@@ -184,63 +215,82 @@ static bool has_equivalent(const struct route_tier *t, struct str provider)
     return false;
 }
 
+static struct route_chain *with_targets(
+    struct route_chain *c, const struct route_target *list, unsigned n)
+{
+    if (c)
+        c->targets = (struct route_targets){list, n};
+    return c && list && n ? c : NULL;
+}
+
+static struct route_chain *single(const struct plan_asked *a, const struct route_target *only)
+{
+    struct route_target *t = arena_new(a->arena, struct route_target);
+
+    if (t)
+        *t = *only;
+    return with_targets(fresh(a, STRATEGY_PRIORITY), t, 1);
+}
+
 const struct route_chain *plan_single(
     const struct plan_asked *a, const struct upstream *named, struct str model)
 {
-    struct route_chain *c = fresh(a, STRATEGY_PRIORITY);
-    struct route_target *t = arena_new(a->arena, struct route_target);
-    unsigned n = 0;
+    const struct route_target only = target(a, named, model);
 
-    if (!c || !t)
-        return NULL;
-    add(t, &n, named, model);
-    c->targets = (struct route_targets){t, n};
-    return c;
+    return single(a, &only);
 }
 
-/* [efficient, named]: which comes first is the strategy's matter. */
-static const struct route_chain *by_effort(
-    const struct plan_asked *a, const struct upstream *named, struct str model)
+/* The efficient model, and the capable one where that falls short: one step up, no retries. */
+static struct route_chain *by_effort(const struct plan_asked *a,
+    const struct route_target *efficient, const struct route_target *capable)
 {
-    const struct route_settings *s = a->settings;
-    const struct lcr_settings *l = &s->rules.lcr;
-    const struct upstream *u = route_upstream(s, l->efficient_provider);
     struct route_target *t = arena_zalloc(a->arena, 2 * sizeof *t);
     struct route_chain *c = fresh(a, STRATEGY_LOWEST_COST);
+
+    if (!t || !c)
+        return NULL;
+    t[0] = *efficient;
+    t[1] = *capable;
+    c->retries = 0;
+    return with_targets(c, t, 2);
+}
+
+/* All that have an equivalent, beside the one that the name leads to. */
+static struct route_chain *by_strategy(const struct plan_asked *a, const struct route_target *named)
+{
+    const struct route_settings *s = a->settings;
+    const struct route_tier *tier = route_tier_of(&s->rules, named->model);
+    struct route_target *list = arena_zalloc(a->arena, ROUTE_TARGETS_MAX * sizeof *list);
     unsigned n = 0;
 
-    if (!u || !t || !c || !named)
-        return NULL;
-    add(t, &n, u, l->efficient_model);
-    add(t, &n, named, model);
-    c->targets = (struct route_targets){t, n};
-    return c;
+    if (list && named->upstream)
+        list[n++] = *named;
+    for (unsigned i = 0; list && tier && i < s->upstreams_n && n < ROUTE_TARGETS_MAX; i++) {
+        const struct upstream *u = &s->upstreams[i];
+        if (u != named->upstream && u->configured && has_equivalent(tier, u->provider->id))
+            list[n++] = target(a, u, STR_NONE);
+    }
+    return with_targets(fresh(a, s->rules.strategy), list, n);
 }
 
 const struct route_chain *plan_automatic(
     const struct plan_asked *a, const struct upstream *named, struct str model)
 {
-    const struct route_settings *s = a->settings;
-    const struct route_tier *tier = route_tier_of(&s->rules, model);
-    unsigned n = 0;
+    struct route_target efficient, capable = target(a, named, model);
+    struct route_chain *c;
 
     if (!kind_generates(a->kind))
         return NULL;
-    if (plan_lcr_mode(a) != LCR_OFF && s->rules.lcr.efficient_provider.n)
-        return by_effort(a, named, model);
-    if (s->rules.strategy == STRATEGY_NONE)
-        return NULL;
-    struct route_chain *c = fresh(a, s->rules.strategy);
-    struct route_target *list = arena_zalloc(a->arena, ROUTE_TARGETS_MAX * sizeof *list);
-    if (!c || !list)
-        return NULL;
-    if (named)
-        add(list, &n, named, model);
-    for (unsigned i = 0; tier && i < s->upstreams_n && n < ROUTE_TARGETS_MAX; i++) {
-        const struct upstream *u = &s->upstreams[i];
-        if (u != named && u->configured && has_equivalent(tier, u->provider->id))
-            add(list, &n, u, STR_NONE);
-    }
-    c->targets = (struct route_targets){list, n};
-    return n ? c : NULL;
+    enum lcr_lane lane = lcr_choose(a, &efficient, &capable);
+    if (lane == LANE_EFFICIENT && efficient.upstream)
+        c = by_effort(a, &efficient, &capable);
+    else if (a->settings->rules.strategy != STRATEGY_NONE)
+        c = by_strategy(a, &capable);
+    else if (lane != LANE_NONE && capable.upstream->configured)
+        c = single(a, &capable);
+    else
+        c = NULL;
+    if (c)
+        c->lane = lane;
+    return c;
 }

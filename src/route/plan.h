@@ -57,6 +57,8 @@ struct plan {
     unsigned fallbacks_n[ROUTE_FALLBACKS];
     struct plan_target *shadow; /* NULL = none */
     bool by_affinity;
+    enum lcr_lane lane;
+    bool steps_up; /* where the first target's answer falls short, the next has its turn */
     struct routing_log log;
 };
 
@@ -76,6 +78,12 @@ struct plan_asked {
     struct arena *arena;
 };
 
+/* Where a target is: its deployment, or its provider. */
+static inline struct str plan_where(const struct plan_target *t)
+{
+    return t->deployment.n ? t->deployment : t->upstream->provider->id;
+}
+
 /* The plan whose log this is (with a strategy: a log without is of no plan). */
 static inline const struct plan *plan_of_log(const struct routing_log *l)
 {
@@ -89,11 +97,14 @@ int plan_make(const struct plan_asked *a, const struct route_chain *c, struct pl
  * out. */
 const struct route_chain *plan_automatic(
     const struct plan_asked *a, const struct upstream *named, struct str model);
-/* What the header x-smartflow-lcr, or else the settings say. */
-enum lcr_mode plan_lcr_mode(const struct plan_asked *a);
+/* Whether lowest-cost routing may have a say in calls of this key that no chain takes. */
+bool lcr_is_set(const struct route_rules *r, const struct virtual_key *key);
 /* One target that may be tried again. */
 const struct route_chain *plan_single(
     const struct plan_asked *a, const struct upstream *named, struct str model);
+
+/* It served a call: from now on it has a record, whatever its name. */
+void plan_served(const struct plan_target *t);
 
 /* The next target to be tried, or NULL. *ret_wait: not before then (0 = at once): where all that
  * are left asked to be left alone. after: the fault that the last one ended with. */
@@ -108,11 +119,19 @@ bool plan_is_followed(enum wire_fault f);
 /* A usable target that is not over but this one. */
 bool plan_has_other(const struct plan *p, const struct plan_target *t);
 
+/* The target behind one whose answer fell short; NULL: there is none that is well. */
+struct plan_target *plan_step_up(struct plan *p, const struct plan_target *from, int64_t now);
+
 /* The wait before the n-th further attempt (n >= 1): full jitter below an exponential bound. */
 int64_t plan_backoff(const struct route_chain *c, unsigned n);
 
 /* prefix.c: what begins alike has the same hash; 0: nothing to go by. */
 uint64_t route_prefix_hash(struct str body);
+
+/* quality.c: why an answer of the efficient model falls short: "empty", "refusal"; empty: it does
+ * not. Pure. */
+struct canon_reply;
+struct str route_falls_short(const struct canon_reply *r);
 
 /* effort.c: how demanding a prompt looks, in thousandths: above the threshold it is for the capable
  * model. Pure. */

@@ -223,33 +223,6 @@ static void test_tags(void)
     CHECK_STR(p_order(), STR(""));
 }
 
-static const char easy[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Say hello\"}]}";
-static const char hard[] = "{\"reasoning_effort\":\"high\",\"messages\":[{\"role\":\"user\","
-                           "\"content\":\"Prove this step by step: ```c int x;```\"}]}";
-
-static void test_lowest_cost(void)
-{
-    p_configure("openai anthropic");
-    chain("\"strategy\":\"lowest_cost\",\"targets\":[{\"provider\":\"anthropic\",\"model\":"
-          "\"claude-opus-4-6\"},{\"provider\":\"openai\",\"model\":\"gpt-4o-mini\"}]");
-    p_settings.rules.lcr.threshold = 500;
-    p_asked.body = str_of(easy);
-    CHECK_STR(p_order(), STR("openai anthropic"));
-    CHECK_STR(p_plan->log.note, STR("lcr:efficient"));
-    p_asked.body = str_of(hard);
-    CHECK_STR(p_order(), STR("anthropic openai"));
-    CHECK_STR(p_plan->log.note, STR("lcr:capable"));
-    p_asked.lcr = STR("local"); /* the header beats the prompt */
-    CHECK_STR(p_order(), STR("openai anthropic"));
-    p_asked.lcr = STR("frontier");
-    p_asked.body = str_of(easy);
-    CHECK_STR(p_order(), STR("anthropic openai"));
-    p_asked.lcr = STR_NONE;
-    p_asked.stream = true;
-    CHECK_STR(p_order(), STR("anthropic openai")); /* as the chain has them */
-    CHECK_STR(p_plan->log.note, STR("lcr:skipped stream"));
-}
-
 /* --- affinity --- */
 
 static void set_prompt(unsigned i, const char *more)
@@ -393,29 +366,6 @@ static void test_automatic(void)
     CHECK(!plan_automatic(&p_asked, openai, p_asked.model));
 }
 
-static void test_by_effort(void)
-{
-    p_configure("openai ollama");
-    const struct upstream *openai = route_upstream(&p_settings, STR("openai"));
-    p_settings.rules.lcr = (struct lcr_settings){.mode = LCR_AUTO,
-        .threshold = 500,
-        .efficient_provider = STR("ollama"),
-        .efficient_model = STR("phi4")};
-    p_asked.body = str_of(easy);
-    const struct route_chain *c = plan_automatic(&p_asked, openai, p_asked.model);
-    CHECK(c != NULL);
-    p_chain = *c;
-    CHECK_STR(p_order(), STR("ollama openai"));
-    CHECK_STR(p_plan->at[0].model, STR("phi4"));
-    p_asked.body = str_of(hard);
-    CHECK_STR(p_order(), STR("openai ollama"));
-    p_asked.stream = true;
-    p_asked.body = str_of(easy);
-    CHECK_STR(p_order(), STR("openai ollama"));
-    p_asked.lcr = STR("off");
-    CHECK(!plan_automatic(&p_asked, openai, p_asked.model));
-}
-
 int main(void)
 {
     arena_init(&keep, NULL, 0, 16 * MIB);
@@ -428,14 +378,12 @@ int main(void)
     TAP_RUN(test_latency_outlier);
     TAP_RUN(test_cost);
     TAP_RUN(test_tags);
-    TAP_RUN(test_lowest_cost);
     TAP_RUN(test_affinity);
     TAP_RUN(test_affinity_by_weight);
     TAP_RUN(test_reasons);
     TAP_RUN(test_unwell_come_last);
     TAP_RUN(test_budgets);
     TAP_RUN(test_automatic);
-    TAP_RUN(test_by_effort);
     arena_free(&keep);
     p_end();
     return tap_done();

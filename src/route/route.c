@@ -101,8 +101,9 @@ static int wrong_dialect(struct exchange *x, const struct provider *p)
     struct str use = face->dialect == DIALECT_ANTHROPIC ? STR("/v1/messages")
                      : face->dialect == DIALECT_GEMINI
                          ? STR("/v1beta/models/{model}:generateContent")
-                     : face->dialect == DIALECT_OPENAI ? STR("/v1/chat/completions")
-                                                       : STR_NONE;
+                     : face->dialect == DIALECT_OPENAI  ? STR("/v1/chat/completions")
+                     : face->dialect == DIALECT_BEDROCK ? STR("/model/{model}/converse")
+                                                        : STR_NONE;
     if (use.n)
         x->error.hint = arena_printf(&x->arena, "Use " STR_FMT " for it.", STR_ARG(use));
     return exchange_fail_param(x, 400, STR("unsupported_dialect"), STR("model"),
@@ -198,7 +199,7 @@ static const struct upstream *owner(const struct exchange *x)
  * the only configured one that has the face. */
 static const struct upstream *without_model(struct exchange *x)
 {
-    static const char *const own[DIALECTS_IN_FRONT] = {"openai", "anthropic", "gemini"};
+    static const char *const own[DIALECTS_IN_FRONT] = {"openai", "anthropic", "gemini", "bedrock"};
     const struct route_settings *s = x->route_settings;
     const struct upstream *u = owner(x), *only = NULL;
 
@@ -224,7 +225,11 @@ static const struct upstream *without_model(struct exchange *x)
 static bool serves(const struct exchange *x, const struct upstream *u, struct str model,
     const struct model_facts *facts)
 {
-    struct face_asked a = {x->dialect, x->match.endpoint->kind, x->stream, model, facts};
+    const struct face_asked a = {.dialect = x->dialect,
+        .kind = x->match.endpoint->kind,
+        .stream = x->stream,
+        .model = model,
+        .facts = facts};
     enum endpoint_kind kind;
 
     return provider_face_for(u->provider, &a, &kind) != NULL;
@@ -331,8 +336,8 @@ struct str route_reasons(const struct plan *p, struct arena *a)
         const struct plan_target *t = &p->at[i];
         if (t->reason != PLAN_USABLE)
             buf_printf(&b, "%s" STR_FMT " " STR_FMT ": " STR_FMT, b.n ? "; " : "",
-                STR_ARG(t->deployment.n ? t->deployment : t->upstream->provider->id),
-                (int)MIN(t->model.n, 100), t->model.p, STR_ARG(plan_reason_text(t->reason)));
+                STR_ARG(plan_where(t)), (int)MIN(t->model.n, 100), t->model.p,
+                STR_ARG(plan_reason_text(t->reason)));
     }
     return arena_dup(a, buf_str(&b));
 }
@@ -355,15 +360,29 @@ static int nobody_serves(struct exchange *x, const struct plan *p)
         return not_allowed(x, "provider", p->at[0].upstream->provider->id);
     if (why == PLAN_NO_FACE)
         return wrong_dialect(x, p->at[0].upstream->provider);
+    if (why == PLAN_NOT_CONFIGURED && p->n == 1)
+        return not_configured(x, p->at[0].upstream->provider);
     x->error.hint = route_reasons(p, &x->arena);
     return exchange_fail(
         x, 503, STR("no_provider_available"), STR("No target of the chain can serve this call."));
+}
+
+static int check_lcr(struct exchange *x, struct str word)
+{
+    enum lcr_mode mode;
+
+    if (!word.n || lcr_mode_parse(word, &mode))
+        return 0;
+    return exchange_fail_param(x, 400, STR("invalid_request_error"), STR("x-smartflow-lcr"),
+        "'x-smartflow-lcr' must be off, auto, local or frontier.");
 }
 
 static int take_plan(struct exchange *x, const struct plan_asked *a, const struct route_chain *c)
 {
     struct plan *p;
 
+    if (check_lcr(x, a->lcr) < 0)
+        return -EREMOTEIO;
     if (plan_make(a, c, &p) < 0)
         return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
     if (x->routing)
@@ -398,21 +417,21 @@ static void ask(const struct exchange *x, struct str model, struct plan_asked *a
         .arena = (struct arena *)&x->arena};
 }
 
-/* Several targets make sense for a call whose body is here whole, that names a model, and that goes
- * on with nothing which one provider has. */
+/* Several targets make sense for a call whose body is here whole (or will be, of a recording), that
+ * names a model, and that goes on with nothing which one provider has. */
 static bool may_have_plan(const struct exchange *x, struct str model)
 {
     const struct endpoint *e = x->match.endpoint;
+    bool whole = (x->body.p && e->flags & EP_JSON) || (x->upload && e->kind == KIND_TRANSCRIPTION);
 
-    return model.n && x->body.p && (e->flags & EP_JSON) &&
-           !(e->flags & (EP_BY_ID | EP_WEBSOCKET)) && !x->owned && !x->part &&
+    return model.n && whole && !(e->flags & (EP_BY_ID | EP_WEBSOCKET)) && !x->owned && !x->part &&
            !x->caller_credential.n;
 }
 
 /* Whether anything but the name decides, of calls that no chain takes. */
-static bool is_general(const struct route_rules *r)
+static bool is_general(const struct route_rules *r, const struct virtual_key *key)
 {
-    return r->strategy != STRATEGY_NONE || r->lcr.efficient_provider.n || r->retries || r->hedge;
+    return r->strategy != STRATEGY_NONE || r->retries || r->hedge || lcr_is_set(r, key);
 }
 
 /* What may be there without a chain: the general strategy, and tries. */
@@ -423,7 +442,7 @@ static const struct route_chain *general(
     bool named = http_has(&x->rq->head.fields, HTTP_X_SMARTFLOW_PROVIDER) || x->routing;
     const struct route_chain *c = NULL;
 
-    if (!named && (r->strategy != STRATEGY_NONE || plan_lcr_mode(a) != LCR_OFF))
+    if (!named)
         c = plan_automatic(a, u, x->model);
     if (!c && (r->retries || r->hedge) && u->configured)
         c = plan_single(a, u, x->model);
@@ -448,7 +467,7 @@ static int route(struct exchange *x)
     }
     if ((r = choose(x, model, &u)) < 0)
         return r;
-    if (several && is_general(&s->rules)) {
+    if (several && is_general(&s->rules, x->key)) {
         ask(x, model, &a);
         if ((c = general(x, &a, u)))
             return take_plan(x, &a, c);

@@ -2,13 +2,16 @@
  * The rules of routing, as data: fallback chains, deployments, tiers of equivalent models, the
  * provider that is forced for a time, daily budgets of providers. Part of the configuration
  * snapshot and constant: from the file (`routing:`), and from the store, where the API keeps what
- * was changed (rules_store.c). Texts lie in the snapshot's arena.
+ * was changed (admin/routing_store.c). Texts lie in the snapshot's arena.
  *
  *   chain    ─▶ targets, in order, with a strategy that says which comes first
  *            ─▶ further targets for certain faults (context window, content policy, rate limit,
- * error) target   ─▶ an upstream (a provider, or a deployment of one) and a model's name there;
- * without a name the one asked for, or its equivalent of the same tier tier     ─▶ which models are
- * of it, and which one of each provider stands for it
+ *               error)
+ *
+ *   target   ─▶ an upstream (a provider, or a deployment of one) and a model's name there; without
+ *               a name the one asked for, or its equivalent of the same tier
+ *
+ *   tier     ─▶ which models are of it, and which one of each provider stands for it
  */
 #ifndef SF_ROUTE_RULES_H
 #define SF_ROUTE_RULES_H
@@ -25,6 +28,18 @@
 #define ROUTE_RETRIES_MAX     8
 #define ROUTE_WEIGHT_MAX      1000000
 #define ROUTE_RULE_BYTES      ((size_t)64 << 10) /* of one rule's text */
+
+/* Lowest-cost routing: easy calls go to the efficient model (lowest_cost.c). */
+enum lcr_mode { LCR_OFF, LCR_AUTO, LCR_LOCAL, LCR_FRONTIER };
+extern const char *const lcr_words[]; /* ends with NULL */
+/* Which model it chose for a call. */
+enum lcr_lane { LANE_NONE, LANE_EFFICIENT, LANE_CAPABLE, LANE_SKIPPED };
+
+struct lcr_settings {
+    unsigned mode;      /* enum lcr_mode */
+    unsigned threshold; /* thousandths: an effort above this is for the capable model */
+    struct str efficient_provider, efficient_model; /* either may be empty */
+};
 
 enum route_strategy {
     STRATEGY_NONE, /* by the model's name alone */
@@ -57,6 +72,7 @@ struct route_target {
     const struct upstream *upstream;
     struct str provider, deployment; /* deployment: empty = the provider as configured */
     struct str model;                /* empty: the one asked for, or its equivalent */
+    bool asked;                      /* it is a name that only the client says */
     unsigned weight;
     struct str_list tags;
 };
@@ -83,6 +99,7 @@ struct route_chain {
     bool from_file;
     struct str text;          /* as it was given: a JSON object */
     struct route_state *turn; /* counts for round robin; named after the chain */
+    enum lcr_lane lane;       /* of one that was made for a call; else LANE_NONE */
 };
 
 struct route_tier {
@@ -102,16 +119,6 @@ struct route_deployment {
 struct route_budget {
     struct str provider;
     int64_t nano; /* a day, UTC */
-};
-
-enum lcr_mode { LCR_OFF, LCR_AUTO, LCR_LOCAL, LCR_FRONTIER };
-extern const char *const lcr_words[];
-
-/* Lowest-cost routing: easy calls go to the efficient model (route/effort.h). */
-struct lcr_settings {
-    unsigned mode;      /* enum lcr_mode */
-    unsigned threshold; /* thousandths: an effort from here on is for the capable model */
-    struct str efficient_provider, efficient_model;
 };
 
 struct route_rules {
@@ -158,6 +165,10 @@ int route_tiers_parse(const struct route_settings *s, struct str json, struct ar
 /* "openai:100,anthropic:50": dollars a day. */
 int route_budgets_parse(const struct route_settings *s, struct str text, struct arena *a,
     const struct route_budget **ret, unsigned *ret_n, struct error *e);
+
+bool lcr_mode_parse(struct str word, enum lcr_mode *ret);
+/* "0.5" as thousandths; -EINVAL: no number from 0 to 1. */
+int lcr_threshold_parse(struct str text, unsigned *ret);
 
 /* --- looking up --- */
 

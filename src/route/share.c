@@ -11,7 +11,7 @@
 static void tell_one(struct route_state *s, struct buf *out)
 {
     int64_t now = clock_now();
-    long long rest = (long long)(route_state_resting(s, now) / NS_PER_MS);
+    long long rest = (long long)(route_state_own_rest(s, now) / NS_PER_MS);
 
     for (unsigned f = 0; f < ROUTE_FLOWS; f++) {
         int64_t p95 = 0;
@@ -48,7 +48,7 @@ static void hear_line(struct str line)
     if (str_u64(p95, &us) == 0 && us < UINT32_MAX) /* -1: nothing new */
         route_state_heard(s, (enum route_flow)f, (int64_t)us * NS_PER_US, clock_now());
     if (str_u64(line, &ms) == 0 && ms > 0)
-        route_state_rest(s,
+        route_state_heard_rest(s,
             clock_now() + MIN((int64_t)MIN(ms, (uint64_t)3600000) * NS_PER_MS, ROUTE_REST_MAX_NS));
 }
 

@@ -55,7 +55,17 @@ static void test_rests(void)
     free((char *)copy.p);
     CHECK(route_state_resting(s, clock_now()) > 28 * NS_PER_S);
     CHECK_EQ(route_state_p95(s, ROUTE_WHOLE, clock_now()), -1);
+    CHECK_EQ(tell(&b).n, 0); /* what was heard is not told again */
     buf_free(&b);
+}
+
+/* A client's model name cannot write lines of its own. */
+static void test_names(void)
+{
+    CHECK(!route_state_get(STR("openai"), STR("x\nopenai\tgpt-4o\t0\t1\t60000")));
+    CHECK(!route_state_get(STR("openai"), STR("x\ty")));
+    CHECK(!route_state_get(STR("a\177"), STR("m")));
+    CHECK(route_state_get(STR("openai"), STR("gr\303\266\303\237er: v1/\"x\"")) != NULL);
 }
 
 /* Messages come from nodes of other versions, or from anybody who reaches Redis. */
@@ -77,6 +87,7 @@ int main(void)
 {
     TAP_RUN(test_latencies);
     TAP_RUN(test_rests);
+    TAP_RUN(test_names);
     TAP_RUN(test_nonsense);
     return tap_done();
 }

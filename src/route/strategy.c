@@ -20,7 +20,7 @@ static void swap(struct plan_target *a, struct plan_target *b)
 }
 
 /* Insertion by score, the lowest first: stable, and lists are short. Unknown (-1) comes last. */
-static void by_score(struct plan *p)
+void plan_sort(struct plan *p)
 {
     for (unsigned i = 1; i < p->n; i++)
         for (unsigned k = i; k > 0; k--) {
@@ -99,7 +99,7 @@ static void least_connections(struct plan *p)
     for (unsigned i = 0; i < p->n; i++)
         p->at[i].score = (int64_t)route_state_in_flight(p->at[i].state) * 1000 /
                          (int64_t)MAX(p->at[i].weight, 1u);
-    by_score(p);
+    plan_sort(p);
 }
 
 /* --- by what was measured --- */
@@ -111,7 +111,7 @@ static void latency(const struct plan_asked *a, struct plan *p)
 
     for (unsigned i = 0; i < p->n; i++)
         p->at[i].score = route_state_p95(p->at[i].state, f, a->now);
-    by_score(p);
+    plan_sort(p);
     for (unsigned i = 0; i < p->n; i++) {
         struct plan_target *t = &p->at[i];
         if (t->score >= 0 || t->reason != PLAN_USABLE || !t->state)
@@ -125,10 +125,9 @@ static void latency(const struct plan_asked *a, struct plan *p)
 
 /* --- by price --- */
 
-/* Pico-dollars of a typical call's token: three in for one out. */
-static int64_t price_of(const struct plan_target *t)
+int64_t plan_price(const struct model_facts *f)
 {
-    const struct rate_card *r = t->facts ? &t->facts->rates[0][0] : NULL;
+    const struct rate_card *r = f ? &f->rates[0][0] : NULL;
 
     if (!r || r->input == PRICE_UNKNOWN || r->output == PRICE_UNKNOWN)
         return -1;
@@ -138,40 +137,8 @@ static int64_t price_of(const struct plan_target *t)
 static void cost(struct plan *p)
 {
     for (unsigned i = 0; i < p->n; i++)
-        p->at[i].score = price_of(&p->at[i]);
-    by_score(p);
-}
-
-enum lcr_mode plan_lcr_mode(const struct plan_asked *a)
-{
-    for (unsigned i = 0; a->lcr.n && lcr_words[i]; i++)
-        if (str_ieq(a->lcr, str_of(lcr_words[i])))
-            return (enum lcr_mode)i;
-    return (enum lcr_mode)a->settings->rules.lcr.mode;
-}
-
-/* Easy calls to the cheapest, demanding ones to the dearest; what fails there goes one up. */
-static void lowest_cost(const struct plan_asked *a, struct plan *p)
-{
-    enum lcr_mode mode = plan_lcr_mode(a);
-    unsigned threshold = a->settings->rules.lcr.threshold;
-    bool hard = mode == LCR_FRONTIER ||
-                (mode != LCR_LOCAL && route_effort(a->body) > (threshold ? threshold : 500));
-
-    if (a->stream && mode != LCR_LOCAL && mode != LCR_FRONTIER) {
-        p->log.note = STR("lcr:skipped stream");
-        if (!p->chain->name.n && p->n == 2) /* [efficient, named] */
-            swap(&p->at[0], &p->at[1]);
-        return;
-    }
-    p->log.note = hard ? STR("lcr:capable") : STR("lcr:efficient");
-    if (p->chain->name.n) {
-        cost(p);
-        for (unsigned i = 0; hard && i < p->n / 2; i++)
-            swap(&p->at[i], &p->at[p->n - 1 - i]);
-    } else if (hard) {
-        swap(&p->at[0], &p->at[1]);
-    }
+        p->at[i].score = plan_price(p->at[i].facts);
+    plan_sort(p);
 }
 
 /* --- by tags --- */
@@ -214,7 +181,7 @@ static void tags(const struct plan_asked *a, struct plan *p)
         if (!fits && !plan_is_dead(t->reason))
             t->reason = PLAN_LACKS_TAGS;
     }
-    by_score(p);
+    plan_sort(p);
 }
 
 /* --- where its beginning is known --- */
@@ -285,7 +252,8 @@ void plan_order(const struct plan_asked *a, struct plan *p)
         tags(a, p);
         break;
     case STRATEGY_LOWEST_COST:
-        lowest_cost(a, p);
+        if (p->chain->lane == LANE_NONE)
+            lcr_order(a, p);
         break;
     default:
         break;

@@ -1,7 +1,8 @@
 /*
  * Equivalent models: which tier a model is of, and who stands for that tier at another provider.
  * The built-in table is that of the published documents for OpenAI, Anthropic and Ollama, with
- * Gemini, Mistral, xAI and DeepSeek beside them; the management API replaces it as a whole.
+ * Gemini, Vertex, Bedrock, Mistral, xAI and DeepSeek beside them; the management API replaces it as
+ * a whole.
  */
 #include "route/rules.h"
 
@@ -10,6 +11,7 @@
 #include "json/scan.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define MODELS(...)                                                                                \
     {                                                                                              \
@@ -28,42 +30,50 @@
 /* Tried in order: names that say what they are (mini, pro) before the families they are of. */
 const struct route_tier route_builtin_tiers[] = {
     {.name = STR_INIT("fast"),
-        .models = MODELS(M("gpt-4.1-mini*"), M("gpt-4.1-nano*"), M("gpt-4o-mini*"),
-            M("gpt-5*-mini*"), M("gpt-5*-nano*"), M("gpt-3.5-*"), M("claude-haiku-*"),
-            M("claude-3-haiku*"), M("claude-3-5-haiku*"), M("gemini-*-flash-lite*"),
-            M("gemini-*-flash-8b*"), M("mistral-small*"), M("ministral-*"), M("grok-*-mini*"),
-            M("phi4*"), M("phi3*"), M("llama3.2*")),
+        .models =
+            MODELS(M("gpt-4.1-mini*"), M("gpt-4.1-nano*"), M("gpt-4o-mini*"), M("gpt-5*-mini*"),
+                M("gpt-5*-nano*"), M("gpt-3.5-*"), M("*claude-haiku-*"), M("*claude-3-haiku*"),
+                M("*claude-3-5-haiku*"), M("*amazon.nova-lite*"), M("*amazon.nova-micro*"),
+                M("gemini-*-flash-lite*"), M("gemini-*-flash-8b*"), M("mistral-small*"),
+                M("ministral-*"), M("grok-*-mini*"), M("phi4*"), M("phi3*"), M("llama3.2*")),
         EQUIVALENTS(AT("openai", "gpt-4.1-mini"), AT("anthropic", "claude-haiku-4-5-20251001"),
-            AT("gemini", "gemini-2.5-flash-lite"), AT("ollama", "phi4"),
+            AT("gemini", "gemini-2.5-flash-lite"),
+            AT("bedrock", "global.anthropic.claude-haiku-4-5-20251001-v1:0"),
+            AT("vertex", "gemini-2.5-flash-lite"), AT("ollama", "phi4"),
             AT("mistral", "mistral-small-latest"), AT("xai", "grok-3-mini"),
             AT("deepseek", "deepseek-chat"))},
     {.name = STR_INIT("flagship_pro"),
         .models = MODELS(M("gpt-5*-pro*")),
         EQUIVALENTS(AT("openai", "gpt-5.4-pro"), AT("anthropic", "claude-opus-4-6"),
-            AT("gemini", "gemini-2.5-pro"), AT("ollama", "llama3.3"),
+            AT("gemini", "gemini-2.5-pro"), AT("bedrock", "global.anthropic.claude-opus-4-6-v1"),
+            AT("vertex", "gemini-2.5-pro"), AT("ollama", "llama3.3"),
             AT("mistral", "mistral-large-latest"), AT("xai", "grok-4"),
             AT("deepseek", "deepseek-reasoner"))},
     {.name = STR_INIT("reasoning"),
         .models = MODELS(M("o1*"), M("o3*"), M("o4*"), M("deepseek-r1*"), M("deepseek-reasoner*"),
             M("magistral-*")),
         EQUIVALENTS(AT("openai", "o3"), AT("anthropic", "claude-opus-4-6"),
-            AT("gemini", "gemini-2.5-pro"), AT("ollama", "deepseek-r1"),
+            AT("gemini", "gemini-2.5-pro"), AT("bedrock", "global.anthropic.claude-opus-4-6-v1"),
+            AT("vertex", "gemini-2.5-pro"), AT("ollama", "deepseek-r1"),
             AT("mistral", "magistral-medium-latest"), AT("xai", "grok-4"),
             AT("deepseek", "deepseek-reasoner"))},
     {.name = STR_INIT("flagship"),
-        .models = MODELS(M("gpt-5*"), M("claude-opus-*"), M("claude-3-opus*"), M("gemini-*-pro*"),
-            M("mistral-large*"), M("grok-4*"), M("llama3.3*"), M("llama3.1*")),
+        .models = MODELS(M("gpt-5*"), M("*claude-opus-*"), M("*claude-3-opus*"),
+            M("*amazon.nova-premier*"), M("gemini-*-pro*"), M("mistral-large*"), M("grok-4*"),
+            M("llama3.3*"), M("llama3.1*")),
         EQUIVALENTS(AT("openai", "gpt-5.4"), AT("anthropic", "claude-opus-4-6"),
-            AT("gemini", "gemini-2.5-pro"), AT("ollama", "llama3.3"),
+            AT("gemini", "gemini-2.5-pro"), AT("bedrock", "global.anthropic.claude-opus-4-6-v1"),
+            AT("vertex", "gemini-2.5-pro"), AT("ollama", "llama3.3"),
             AT("mistral", "mistral-large-latest"), AT("xai", "grok-4"),
             AT("deepseek", "deepseek-chat"))},
     {.name = STR_INIT("upper_mid"),
-        .models =
-            MODELS(M("gpt-4.1*"), M("gpt-4o*"), M("gpt-4*"), M("chatgpt-4o*"), M("claude-sonnet-*"),
-                M("claude-3-*sonnet*"), M("gemini-*-flash*"), M("mistral-medium*"), M("grok-*"),
-                M("deepseek-chat*"), M("deepseek-v*"), M("qwen2.5*"), M("qwen3*")),
+        .models = MODELS(M("gpt-4.1*"), M("gpt-4o*"), M("gpt-4*"), M("chatgpt-4o*"),
+            M("*claude-sonnet-*"), M("*claude-3-*sonnet*"), M("*amazon.nova-pro*"),
+            M("gemini-*-flash*"), M("mistral-medium*"), M("grok-*"), M("deepseek-chat*"),
+            M("deepseek-v*"), M("qwen2.5*"), M("qwen3*")),
         EQUIVALENTS(AT("openai", "gpt-4.1"), AT("anthropic", "claude-sonnet-4-6"),
-            AT("gemini", "gemini-2.5-flash"), AT("ollama", "qwen2.5:14b"),
+            AT("gemini", "gemini-2.5-flash"), AT("bedrock", "global.anthropic.claude-sonnet-4-6"),
+            AT("vertex", "gemini-2.5-flash"), AT("ollama", "qwen2.5:14b"),
             AT("mistral", "mistral-medium-latest"), AT("xai", "grok-3"),
             AT("deepseek", "deepseek-chat"))},
 };
@@ -107,7 +117,47 @@ static bool is_own(const struct route_settings *s, struct str model, const struc
 
     if (owner == p)
         return true;
+    if (str_eq(p->id, STR("bedrock")) &&
+        (str_starts(model, STR("arn:")) || str_find(model, STR("anthropic.")) >= 0 ||
+            str_find(model, STR("amazon.")) >= 0))
+        return true;
     return prices_find(s->prices, p->id, model) != NULL;
+}
+
+/* "-20251001" at the end becomes "@20251001" with the form "@". */
+static int spelled(const char *before, struct str model, const char *behind, char *out, size_t n)
+{
+    const size_t date = STR("-20251001").n;
+
+    if (*behind != '@')
+        return snprintf(out, n, "%s" STR_FMT "%s", before, STR_ARG(model), behind);
+    if (model.n <= date || model.p[model.n - date] != '-')
+        return 0;
+    return snprintf(out, n, "%s" STR_FMT "@" STR_FMT, before, (int)(model.n - date), model.p,
+        (int)date - 1, model.p + model.n - date + 1);
+}
+
+/* Claude has other names in the clouds: a date behind '@' at Vertex, an inference profile at
+ * Bedrock. Where the built-in table knows it under one, it is the same model, no equivalent. */
+static struct str claude_at(struct str model, const struct provider *p)
+{
+    static const char *const forms[][3] = {{"vertex", "", "@"},
+        {"bedrock", "global.anthropic.", ""}, {"bedrock", "global.anthropic.", "-v1"},
+        {"bedrock", "global.anthropic.", "-v1:0"}};
+    char name[128];
+
+    if (!str_starts(model, STR("claude-")))
+        return STR_NONE;
+    for (unsigned i = 0; i < ARRAY_LEN(forms); i++) {
+        if (!str_eq(p->id, str_of(forms[i][0])))
+            continue;
+        int n = spelled(forms[i][1], model, forms[i][2], name, sizeof name);
+        struct str asked = n > 0 && n < (int)sizeof name ? str_at(name, (size_t)n) : STR_NONE;
+        const struct model_facts *f = asked.n ? model_facts_find(p->id, asked) : NULL;
+        if (f && str_eq(f->model, asked))
+            return f->model;
+    }
+    return STR_NONE;
 }
 
 struct str route_model_at(
@@ -118,6 +168,8 @@ struct str route_model_at(
 
     if (owner == p)
         return rest;
+    if ((found = claude_at(rest, p)).n)
+        return found;
     if (is_own(s, model, p))
         return model;
     found = equivalent(route_tier_of(&s->rules, owner ? rest : model), p->id);
@@ -140,12 +192,10 @@ static const struct field_row tier_fields[] = {
         NULL, "Which model stands for it at each provider.", "{\"anthropic\":\"claude-opus-4-6\"}"},
 };
 
-static int refuse(struct arena *a, struct error *e, unsigned i, struct str message)
+static int refuse(struct error *e, struct str param, struct str message)
 {
-    *e = (struct error){.status = 400,
-        .code = STR("invalid_request_error"),
-        .param = arena_printf(a, "tiers[%u].equivalents", i),
-        .message = message};
+    *e = (struct error){
+        .status = 400, .code = STR("invalid_request_error"), .param = param, .message = message};
     return -EINVAL;
 }
 
@@ -164,10 +214,11 @@ static int parse_equivalents(const struct route_settings *s, struct str json, un
         char *text = arena_alloc(a, value.n + 1);
         ptrdiff_t n = text && json_type_of(value) == JSON_STRING ? json_unescape(value, text) : -1;
         if (!u || t->equivalents_n == s->upstreams_n)
-            return refuse(a, e, tier,
+            return refuse(e, arena_printf(a, "tiers[%u].equivalents", tier),
                 arena_printf(a, "There is no provider '" STR_FMT "'.", (int)MIN(key.n, 64), key.p));
         if (n <= 0 || n > ROUTE_MODEL_BYTES)
-            return refuse(a, e, tier, STR("Each provider's equivalent must be a model's name."));
+            return refuse(e, arena_printf(a, "tiers[%u].equivalents." STR_FMT, tier, STR_ARG(key)),
+                STR("Each provider's equivalent must be a model's name."));
         list[t->equivalents_n++] = (struct tier_model){u->provider->id, str_at(text, (size_t)n)};
     }
     return 0;
@@ -198,17 +249,17 @@ int route_tiers_parse(const struct route_settings *s, struct str json, struct ar
     unsigned n = 0;
     int r = list ? 0 : -ENOMEM;
 
-    while (r == 0 && at && json_next(tiers, &at, &key, &item) && n < ROUTE_TIERS_MAX) {
+    while (r == 0 && at && json_next(tiers, &at, &key, &item)) {
+        if (n == ROUTE_TIERS_MAX) {
+            r = refuse(e, STR("tiers"),
+                arena_printf(a, "'tiers' may have at most %d tiers.", ROUTE_TIERS_MAX));
+            break;
+        }
         r = parse_tier(s, item, n, a, &list[n], e);
         n++;
     }
-    if (r == 0 && n == 0) {
-        *e = (struct error){.status = 400,
-            .code = STR("invalid_request_error"),
-            .param = STR("tiers"),
-            .message = STR("'tiers' must be a list of tiers.")};
-        r = -EINVAL;
-    }
+    if (r == 0 && n == 0)
+        r = refuse(e, STR("tiers"), STR("'tiers' must be a list of tiers."));
     *ret = list;
     *ret_n = n;
     return r;

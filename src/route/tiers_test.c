@@ -31,6 +31,32 @@ static void test_published(void)
     CHECK_STR(at("gpt-4o-mini-2024-07-18", "gemini"), STR("gemini-2.5-flash-lite"));
 }
 
+static void test_clouds(void)
+{
+    p_configure("bedrock vertex");
+    CHECK_STR(at("gpt-5.4", "bedrock"), STR("global.anthropic.claude-opus-4-6-v1"));
+    CHECK_STR(at("gpt-4.1", "bedrock"), STR("global.anthropic.claude-sonnet-4-6"));
+    CHECK_STR(at("gpt-4o-mini", "bedrock"), STR("global.anthropic.claude-haiku-4-5-20251001-v1:0"));
+    CHECK_STR(at("o3", "vertex"), STR("gemini-2.5-pro"));
+    CHECK_STR(at("gpt-4.1", "vertex"), STR("gemini-2.5-flash"));
+    CHECK_STR(at("gpt-4.1-nano", "vertex"), STR("gemini-2.5-flash-lite"));
+    /* the same model by its name there, no equivalent */
+    CHECK_STR(at("claude-sonnet-4-6", "bedrock"), STR("global.anthropic.claude-sonnet-4-6"));
+    CHECK_STR(at("claude-sonnet-4-5-20250929", "bedrock"),
+        STR("global.anthropic.claude-sonnet-4-5-20250929-v1:0"));
+    CHECK_STR(
+        at("anthropic/claude-opus-4-6", "bedrock"), STR("global.anthropic.claude-opus-4-6-v1"));
+    CHECK_STR(at("claude-sonnet-4-6", "vertex"), STR("claude-sonnet-4-6"));
+    CHECK_STR(at("claude-haiku-4-5-20251001", "vertex"), STR("claude-haiku-4-5@20251001"));
+    CHECK_STR(at("gemini-2.5-pro", "vertex"), STR("gemini-2.5-pro"));
+    CHECK_STR(
+        at("us.anthropic.claude-sonnet-4-6", "bedrock"), STR("us.anthropic.claude-sonnet-4-6"));
+    CHECK_STR(at("eu.anthropic.claude-opus-99", "bedrock"), STR("eu.anthropic.claude-opus-99"));
+    /* and the other way */
+    CHECK_STR(at("us.anthropic.claude-opus-4-6-v1", "openai"), STR("gpt-5.4"));
+    CHECK_STR(at("bedrock/amazon.nova-micro-v1:0", "openai"), STR("gpt-4.1-mini"));
+}
+
 static void test_names_that_stay(void)
 {
     p_configure("openai anthropic groq openrouter");
@@ -81,8 +107,29 @@ static void test_refusals(void)
     CHECK_STR(e.param, STR("tiers[0].equivalents"));
     CHECK(parse("{\"tiers\":[{\"name\":\"x\",\"models\":[],\"equivalents\":{\"openai\":7}}]}", &e) <
           0);
+    CHECK_STR(e.param, STR("tiers[0].equivalents.openai"));
     CHECK(parse("{\"tiers\":[{\"name\":\"x\",\"models\":[],\"equivalents\":{},\"y\":1}]}", &e) < 0);
     CHECK_STR(e.param, STR("tiers[0].y"));
+}
+
+static void test_too_many(void)
+{
+    struct buf b = {0};
+    struct error e;
+
+    p_configure("openai");
+    for (int more = 0; more < 2; more++) {
+        buf_init(&b, MIB);
+        buf_addc(&b, '[');
+        for (int i = 0; i < ROUTE_TIERS_MAX + more; i++)
+            buf_printf(
+                &b, "%s{\"name\":\"t%d\",\"models\":[],\"equivalents\":{}}", i ? "," : "", i);
+        buf_addstr(&b, STR("]"));
+        buf_addc(&b, 0);
+        CHECK_EQ(parse(b.p, &e) < 0, more);
+        buf_free(&b);
+    }
+    CHECK_STR(e.param, STR("tiers"));
 }
 
 static void test_written(void)
@@ -104,9 +151,11 @@ static void test_written(void)
 int main(void)
 {
     TAP_RUN(test_published);
+    TAP_RUN(test_clouds);
     TAP_RUN(test_names_that_stay);
     TAP_RUN(test_own_table);
     TAP_RUN(test_refusals);
+    TAP_RUN(test_too_many);
     TAP_RUN(test_written);
     p_end();
     return tap_done();

@@ -5,7 +5,7 @@ import asyncio
 import itertools
 import json
 
-from gateway import Gateway, providers_at
+from gateway import KEY, Gateway, providers_at
 from plane import Admin, until
 from wire import call, http_reply
 
@@ -121,12 +121,14 @@ class Models:
 
 
 class Routed:
-    def __init__(self, folder, upstream, run, env=None):
+    """models: those of another gateway that has the same upstream."""
+
+    def __init__(self, folder, upstream, run, env=None, models=None):
         self.run, self.upstream = run, upstream
         self.gateway = Gateway(folder, providers_at(upstream.port) | {
             "SMARTFLOW_BETWEEN_BYTES_TIMEOUT": "1500ms"} | (env or {}))
         self.admin = Admin(self.gateway)
-        self.models = Models(upstream)
+        self.models = models or Models(upstream)
 
     def chain(self, *plays, fallbacks=None, **settings):
         """A chain over models that behave so, one target each; its name, and theirs."""
@@ -147,11 +149,11 @@ class Routed:
     def has(self, name):
         return self.admin("GET", f"/api/routing/fallback-chains/{name}")[0] == 200
 
-    def ask(self, model, stream=False, fields=(), path=CHAT, **more):
+    def ask(self, model, stream=False, fields=(), path=CHAT, key=KEY, **more):
         body = {"model": model, "messages": [{"role": "user", "content": "Hi"}]} | more
         if stream:
             body["stream"] = True
-        return self.run(call(self.gateway.port, path, body, self.models.script, fields))
+        return self.run(call(self.gateway.port, path, body, self.models.script, fields, key=key))
 
     async def ask_async(self, model, **more):
         body = {"model": model, "messages": [{"role": "user", "content": "Hi"}]} | more
@@ -160,6 +162,13 @@ class Routed:
     def log(self, reply):
         """The log of the call that was answered so."""
         return self.admin.ok("GET", f"/api/vas/logs/{reply.get('x-smartflow-request-id')}")
+
+    def target(self, model):
+        """What this node knows of a target, or None."""
+        for t in self.admin.ok("GET", "/api/routing/status")["targets"]:
+            if t["model"] == model:
+                return t
+        return None
 
     def stop(self):
         self.gateway.stop()

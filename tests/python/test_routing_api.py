@@ -3,6 +3,7 @@ simulation of a call, strategies by distribution, budgets of providers, hedging 
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 
@@ -205,10 +206,16 @@ def test_simulation(routed):
         ("c", False, "not configured"),
         ("a", False, "it lacks the tags that are asked for")]
     assert to["candidates"][0]["translated"] is True and to["error"] is None
+    assert [c["why"] for c in to["candidates"]] == [
+        "it has the tags", "not configured", "it lacks the tags that are asked for"]
     to = routed.admin.ok("POST", "/api/routing/simulate", {"model": "looked-at", "tags": ["moon"]})
     assert to["target"] is None and to["error"]["status"] == 503
     to = routed.admin.ok("POST", "/api/routing/simulate", {"model": "no-such-model"})
     assert to["error"]["code"] == "model_not_found" and to["candidates"] == []
+    for asked, why in [({"model": "gpt-4o"}, "the model's name leads there"),
+                       ({"model": "gpt-4o", "provider": "anthropic"}, "the call names it")]:
+        to = routed.admin.ok("POST", "/api/routing/simulate", asked)
+        assert [(c["reason"], c["why"]) for c in to["candidates"]] == [("chosen", why)]
     assert routed.admin("POST", "/api/routing/simulate", {})[0] == 400
     assert len(routed.upstream.requests) == seen
 
@@ -322,6 +329,84 @@ def test_a_hedge_in_the_log(routed):
     assert log["routing"]["hedges"] == 1 and log["attempts"] == 2
     m = routed.ask(chain, stream=True)
     assert text_of(m) == "from " + models[1]
+
+
+def test_a_hedge_that_loses(routed):
+    """The slower one is cancelled, and its prompt is part of the call's cost."""
+    gone = []
+
+    async def stalling(conn, m):
+        await conn.gone()
+        gone.append(m.json()["model"])
+        return False
+    routed.models.plays |= {"gpt-4.1": stalling, "gpt-4o": good}
+    routed.save({"name": "raced", "hedge": True, "hedge_after_ms": 100, "hedge_percent": 100,
+                 "targets": [{"provider": "openai", "model": "gpt-4.1"},
+                             {"provider": "openai", "model": "gpt-4o"}]})
+    m = routed.ask("raced")
+    assert text_of(m) == "gpt-4o"
+    until(lambda: gone == ["gpt-4.1"], 10, "the loser was not cancelled")
+    cost = round(float(routed.log(m)["cost_usd"]) * 10**9)
+    alone = 8 * 2500 + 2 * 10000  # of the one that served; the prompt is counted by its bytes
+    assert alone + 3 * 2000 <= cost <= alone + 100 * 2000
+
+
+def test_a_hedge_that_fails_is_held_against_its_target(routed):
+    gate = asyncio.Event()
+
+    async def late(conn, m):
+        await gate.wait()
+        return await good(conn, m)
+
+    async def fails(conn, m):
+        await conn.send(error(500))
+        gate.set()
+        return True
+    chain, models = routed.chain(late, fails, hedge=True, hedge_after_ms=50, hedge_percent=100)
+    m = routed.ask(chain)
+    assert text_of(m) == models[0]
+    assert story(routed.log(m)) == [(models[0], "served", None), (models[1], "lost", "server_error")]
+    assert routed.target(models[1])["failed"] == 1
+
+
+def test_the_share_of_shadow_traffic(routed):
+    model, shadow = routed.models.add(good), routed.models.add(good)
+    routed.save({"name": "some-mirrored", "targets": [{"provider": "openai", "model": model}],
+                 "shadow": {"provider": "openai", "model": shadow}, "shadow_percent": 25})
+
+    async def one(_):
+        return (await routed.ask_async("some-mirrored")).status
+    assert set(routed.run(many(one, range(400)))) == {200}
+
+    def counted():
+        metrics = routed.gateway.get("/metrics")[1].decode()
+        found = re.search(r'smartflow_shadow_calls_total{provider="openai",model="%s",result="ok"} '
+                          r"(\d+)" % shadow, metrics)
+        return found and int(found[1]) == routed.models.calls(shadow) > 50
+    until(counted, 30)
+    assert 60 <= routed.models.calls(shadow) <= 145
+
+
+def test_the_log_tells_of_all_candidates(routed):
+    """Who was considered, why some could not serve, who was tried, and who got a copy."""
+    models = [routed.models.add(good) for _ in range(2)]
+    routed.save({"name": "told", "strategy": "tag", "targets": [
+        {"provider": "groq", "model": "nowhere", "tags": ["eu"]},
+        {"provider": "openai", "model": models[0], "tags": ["us"]},
+        {"provider": "openai", "model": models[1], "tags": ["eu"]}],
+        "shadow": {"provider": "openai", "model": models[0]}, "shadow_percent": 100})
+    m = routed.ask("told", fields=[("x-smartflow-tags", "eu")])
+    assert text_of(m) == models[1]
+    routing = routed.log(m)["routing"]
+    assert routing["strategy"] == "tag" and routing["chain"] == "told" and routing["skipped"] == 2
+    assert routing["candidates"] == [
+        {"provider": "openai", "model": models[1], "skipped": None},
+        {"provider": "groq", "model": "nowhere", "skipped": "not configured"},
+        {"provider": "openai", "model": models[0],
+         "skipped": "it lacks the tags that are asked for"}]
+    assert routing["shadow"] == {"provider": "openai", "model": models[0]}
+    assert [(a["result"], a["status"]) for a in routing["attempts"]] == [("served", 200)]
+    assert routing["attempts"][0]["waited_us"] < 100000
 
 
 def test_shadow_traffic(routed):

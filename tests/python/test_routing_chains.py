@@ -4,11 +4,13 @@ sent; an error event after that; never a token twice; and a log that tells the s
 import asyncio
 import json
 import time
+from email.utils import formatdate
 
 import pytest
 
-from plane import until
-from routing_plane import (CHAT, END, STREAM_HEAD, Routed, answers, chunk, error, good, piece, reset,
+from gateway import providers_at
+from plane import MASTER_KEY, Admin, until
+from routing_plane import (CHAT, END, STREAM_HEAD, Routed, answers, chunk, completion, error, good, piece, reset,
                            role, sends, stalls, story, text_of, words)
 from wire import Client, call, http_reply, request
 
@@ -174,6 +176,46 @@ def test_retry_after_is_waited_for_where_nobody_else_is_left(routed):
     assert at[1] - at[0] >= 0.99
 
 
+WAITS = {  # a status, fields that say when, and how long that is, in seconds
+    "milliseconds": (429, lambda: [("retry-after-ms", "400"), ("retry-after", "9")], 0.4, 2),
+    "a fraction": (429, lambda: [("retry-after", "0.4")], 0.4, 2),
+    "a date": (429, lambda: [("retry-after", formatdate(time.time() + 2, usegmt=True))], 0.9, 4),
+    "a date that is past": (429, lambda: [("retry-after", formatdate(time.time() - 60, usegmt=True))],
+                            0, 3),
+    "a limit that is used up": (429, lambda: [
+        ("x-ratelimit-remaining-requests", "7"), ("x-ratelimit-reset-requests", "1h0m0s"),
+        ("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "400ms")], 0.4, 2),
+    "overloaded": (503, lambda: [("retry-after", "0.4")], 0.4, 2),
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_every_form_of_retry_after(routed, name):
+    status, fields, least, most = WAITS[name]
+    failed = []
+
+    async def once(conn, m):
+        if failed:
+            return await good(conn, m)
+        failed.append(True)
+        await conn.send(error(status, "Slow down.", fields=fields()))
+        return True
+    chain, models = routed.chain(once, retries=1)
+    m = routed.ask(chain)
+    assert m.status == 200
+    (first, _), (second, _) = routed.models.asked[models[0]]
+    assert least - 0.01 <= second - first < most
+    waited = routed.log(m)["routing"]["attempts"][1]["waited_us"] / 1e6
+    assert least - 0.01 <= waited < most
+
+
+def test_an_overload_that_lasts_longer_than_may_be_waited(routed):
+    chain, models = routed.chain(answers(error(503, fields=[("retry-after", "60")])), good, retries=3,
+                                 retry_after_max_ms=500)
+    assert text_of(routed.ask(chain)) == models[1]
+    assert routed.models.calls(models[0]) == 1
+
+
 def test_retry_after_beyond_the_maximum(routed):
     chain, models = routed.chain(answers(RATE), retries=3, retry_after_max_ms=500)
     began = time.monotonic()
@@ -319,6 +361,57 @@ def test_money_of_attempts(routed):
     assert spent < 1000 * 2500 + 100000
 
 
+def test_the_budget_ends_all_attempts(routed):
+    """What the first attempt used was all that the key had: the second target is not called."""
+    key = routed.admin.new_key(budgets={"lifetime": 0.0025})
+    usage = (b'data: {"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":0,'
+             b'"total_tokens":1000}}\n\n')
+    routed.models.plays |= {"gpt-4o-2024-08-06": sends(role("x"), usage, STREAM_ERROR),
+                            "gpt-4o-2024-11-20": good}
+    routed.save({"name": "poor", "retries": 0, "targets": [
+        {"provider": "openai", "model": "gpt-4o-2024-08-06"},
+        {"provider": "openai", "model": "gpt-4o-2024-11-20"}]})
+    m = routed.ask("poor", stream=True, key=key.secret, max_tokens=1,
+                   stream_options={"include_usage": True})
+    assert m.status == 429 and m.json()["error"]["code"] == "insufficient_quota"
+    assert routed.models.calls("gpt-4o-2024-08-06") == 1
+    assert routed.models.calls("gpt-4o-2024-11-20") == 0
+    assert routed.admin.settled(key.id) == 1000 * 2500
+    assert story(routed.log(m))[0] == ("gpt-4o-2024-08-06", "next", "server_error")
+
+
+def test_another_key_of_the_same_provider(start, run, upstream, tmp_path):
+    """A target's first key is rate limited, or refused: the next one is tried, then the next target."""
+    refused, asked = {}, []
+
+    async def play(conn, m):
+        asked.append((m.json()["model"], m.get("authorization")[7:]))
+        status = refused.get(asked[-1][1])
+        await conn.send(error(status, fields=[("retry-after", "30")]) if status else
+                        http_reply(200, completion(asked[-1][0])))
+        return True
+    script = upstream.script(play)
+    g = start(providers_at(upstream.port) | {"SMARTFLOW_MASTER_KEY": MASTER_KEY,
+                                             "OPENAI_API_KEY": "sk-first"})
+    admin = Admin(g)
+    admin.ok("POST", "/api/admin/provider-keys", {
+        "provider": "openai", "name": "second", "api_key": "sk-second"})
+    admin.ok("POST", "/api/routing/fallback-chains", {"name": "keyed", "retries": 0, "targets": [
+        {"provider": "openai", "model": "one"}, {"provider": "openai", "model": "two"}]})
+
+    def ask():
+        return run(call(g.port, CHAT, {
+            "model": "keyed", "messages": [{"role": "user", "content": "Hi"}]}, script))
+    until(lambda: ask().status == 200 and {k for _, k in asked} == {"sk-first", "sk-second"}, 30)
+    asked.clear()
+    refused["sk-first"] = 429
+    until(lambda: ask().status == 200 and len(asked) > 1 and asked[-2][1] == "sk-first", 30)
+    assert asked[-2:] == [("one", "sk-first"), ("one", "sk-second")]
+    asked.clear()
+    assert ask().status == 200
+    assert asked == [("one", "sk-second")]  # the other one rests
+
+
 def test_metrics(routed):
     chain, models = routed.chain(failing(9, BROKEN), good, retries=1)
     routed.ask(chain)
@@ -341,6 +434,12 @@ def test_a_client_that_leaves_ends_the_chain(routed):
         while not routed.models.calls(models[0]):
             await asyncio.sleep(0.01)
         c.close()
-        await asyncio.sleep(0.3)
     routed.run(leave())
+
+    def logged():
+        return [x for x in routed.admin.ok("GET", "/api/vas/logs?limit=50")
+                if x["model"] == models[0]]
+    row = until(logged, 30, "the call does not end")[0]
+    log = routed.admin.ok("GET", f"/api/vas/logs/{row['request_id']}")
+    assert story(log)[0][:2] == (models[0], "cancelled") and len(story(log)) == 1
     assert routed.models.calls(models[1]) == 0
