@@ -75,6 +75,7 @@ struct config {
     unsigned journal_mode;                 /* enum journal_mode */
     uint64_t log_body_max;                 /* of one prompt or reply on the journal */
     int64_t body_retention, row_retention; /* 0 = for ever */
+    int64_t responses_retention;           /* of responses that the gateway keeps */
     struct str node;                       /* empty: one is made and kept in the data folder */
     unsigned unowned;                      /* enum unowned_mode */
     int64_t batch_poll;                    /* how often open batches are looked at */

@@ -87,6 +87,26 @@ static void test_empty_values(void)
     CHECK(!l->c->tls_cert);
 }
 
+static void test_yaml_translation(void)
+{
+    struct config *c = YAML("translation:\n"
+                            "  losses: refuse\n"
+                            "  keep_alive: 3s\n"
+                            "  fetch_images: false\n")
+                           ->c;
+
+    CHECK(c != NULL);
+    CHECK_EQ(c->losses, 1);
+    CHECK_EQ(c->keep_alive, 3 * NS_PER_S);
+    CHECK(!c->fetch_images);
+    CHECK_STR(problems(YAML("translation:\n  losses: maybe\n")),
+        STR("2: SMARTFLOW_LOSSES must be one of: declare refuse; not 'maybe'\n"));
+    CHECK_STR(problems(YAML("translation: {lossy: refuse}\n")),
+        STR("1: translation has no setting 'lossy' (losses, keep_alive, fetch_images, "
+            "fetch_allow)\n"));
+    CHECK_STR(problems(YAML("translation: refuse\n")), STR("1: translation must be a mapping\n"));
+}
+
 static void test_yaml_nesting(void)
 {
     struct config *c = YAML("smartflow:\n"
@@ -443,6 +463,7 @@ int main(void)
     TAP_RUN(test_half_said);
     TAP_RUN(test_empty_values);
     TAP_RUN(test_yaml_nesting);
+    TAP_RUN(test_yaml_translation);
     TAP_RUN(test_precedence);
     TAP_RUN(test_files);
     TAP_RUN(test_no_such_file);

@@ -98,6 +98,9 @@ const struct setting settings[] = {
         "How long prompts and replies are kept; 0 is for ever."},
     {"SMARTFLOW_LOG_RETENTION", SET_DURATION, AT(row_retention), 0, SECONDS(3650LL * 86400), "0",
         "How long log rows are kept in the database; 0 is for ever."},
+    {"SMARTFLOW_RESPONSES_RETENTION", SET_DURATION, AT(responses_retention), MS(1),
+        SECONDS(3650LL * 86400), "30d",
+        "How long /v1/responses are kept here whose model's provider keeps none."},
     {"SMARTFLOW_UNOWNED", SET_WORD, AT(unowned), 0, 0, "auto",
         "Files, batches, responses and conversations of which nobody knows who made them: for "
         "every "
@@ -161,7 +164,7 @@ const struct setting settings[] = {
         "(frontier), or off. x-smartflow-lcr says otherwise for a call.",
         "off auto local frontier"},
     {"SMARTFLOW_LCR_EFFICIENT_PROVIDER", SET_TEXT, AT(route.rules.lcr.efficient_provider), 0, 0, "",
-        "Whose the efficient model is."},
+        "Whose the efficient model is; empty is as its name says."},
     {"SMARTFLOW_LCR_EFFICIENT_MODEL", SET_TEXT, AT(route.rules.lcr.efficient_model), 0, 0, "",
         "The efficient model; empty is the equivalent of the one asked for."},
     {"SMARTFLOW_ALERTS_ENABLED", SET_BOOL, AT(alert.enabled), 0, 0, "true", "Send alerts."},
@@ -223,6 +226,8 @@ const struct setting settings[] = {
         "Its access key id."},
     {"SMARTFLOW_SINK_S3_SECRET_ACCESS_KEY", SET_SECRET, AT(telemetry.sinks.s3_secret), 0, 0, "",
         "Its secret access key."},
+    {"SMARTFLOW_SINK_S3_SESSION_TOKEN", SET_SECRET, AT(telemetry.sinks.s3_token), 0, 0, "",
+        "The session token of temporary keys."},
     {"SMARTFLOW_SINK_S3_INTERVAL", SET_DURATION, AT(telemetry.sinks.s3_interval), SECONDS(1),
         SECONDS(86400), "60s", "How often an object is written; sooner when 8 MiB are there."},
 };

@@ -2,7 +2,8 @@
  * The optional YAML file. Mappings nest: their keys, joined by underscores and in capitals, are the
  * variables' names (proxy: {port: 7775} is PROXY_PORT), so that the file and the environment have
  * one vocabulary. Some names are lists or tables of their own: virtual_keys, model_aliases,
- * cors_origins, and routing's chains, deployments and tiers.
+ * cors_origins, and routing's chains, deployments and tiers. translation is a section whose members
+ * are some of the gateway's own settings.
  */
 #include "config/settings_int.h"
 #include "keys/record.h"
@@ -273,6 +274,41 @@ static void routing(struct walk *w, const yaml_node_t *n)
     }
 }
 
+/* --- translation --- */
+
+/* translation: {losses: refuse} is SMARTFLOW_LOSSES. */
+static void translation(struct walk *w, const yaml_node_t *n)
+{
+    static const struct {
+        struct str key, name;
+    } rows[] = {
+        {STR_INIT("losses"), STR_INIT("SMARTFLOW_LOSSES")},
+        {STR_INIT("keep_alive"), STR_INIT("SMARTFLOW_KEEP_ALIVE")},
+        {STR_INIT("fetch_images"), STR_INIT("SMARTFLOW_FETCH_IMAGES")},
+        {STR_INIT("fetch_allow"), STR_INIT("SMARTFLOW_FETCH_ALLOW")},
+    };
+
+    if (n->type != YAML_MAPPING_NODE) {
+        loader_problem(w->l, line_of(n), "translation must be a mapping");
+        return;
+    }
+    for (yaml_node_pair_t *p = n->data.mapping.pairs.start; p < n->data.mapping.pairs.top; p++) {
+        const yaml_node_t *k = yaml_document_get_node(w->doc, p->key);
+        const yaml_node_t *v = yaml_document_get_node(w->doc, p->value);
+        struct str key = scalar(w, k, "a setting's name");
+        unsigned i = 0;
+        while (i < ARRAY_LEN(rows) && !str_eq(key, rows[i].key))
+            i++;
+        if (i < ARRAY_LEN(rows))
+            loader_put(w->l, rows[i].name, scalar(w, v, "translation's settings"), line_of(v));
+        else
+            loader_problem(w->l, line_of(k),
+                "translation has no setting '" STR_FMT
+                "' (losses, keep_alive, fetch_images, fetch_allow)",
+                STR_ARG(key));
+    }
+}
+
 /* --- lists that also exist as comma-separated variables --- */
 
 static void joined(struct walk *w, const char *name, const yaml_node_t *n)
@@ -336,6 +372,10 @@ static void member(
     }
     if (at == 0 && str_eq(key, STR("routing"))) {
         routing(w, v);
+        return;
+    }
+    if (at == 0 && str_eq(key, STR("translation"))) {
+        translation(w, v);
         return;
     }
     if (at + key.n + 2 >= NAME_MAX_) {

@@ -325,6 +325,23 @@ static int model_from_query(struct exchange *x)
     return 0;
 }
 
+/* Some dialects say so by the path, whatever else the body says. */
+static bool wants_stream(const struct exchange *x)
+{
+    switch (x->match.endpoint->kind) {
+    case KIND_STREAM_GENERATE:
+    case KIND_CONVERSE_STREAM:
+    case KIND_INVOKE_STREAM:
+        return true;
+    case KIND_CONVERSE:
+    case KIND_INVOKE:
+    case KIND_SPEECH: /* sound is no stream of events unless its stream_format says so */
+        return false;
+    default:
+        return x->stream || str_ends(x->match.rest, STR(":streamRawPredict"));
+    }
+}
+
 static int read_body(struct exchange *x)
 {
     uint32_t flags = x->match.endpoint->flags;
@@ -345,10 +362,7 @@ static int read_body(struct exchange *x)
         r = gw_ws_accept(x);
     else if (x->match.endpoint->kind == KIND_REALTIME_WS)
         r = model_from_query(x);
-    if (x->match.endpoint->kind == KIND_STREAM_GENERATE ||
-        str_ends(x->match.rest, STR(":streamRawPredict")))
-        x->stream = true;
-    x->stream_asked = x->stream;
+    x->stream = x->stream_asked = wants_stream(x);
     return r < 0 ? r : gw_check_model(x);
 }
 

@@ -8,6 +8,7 @@
 #include "gateway/attempt.h"
 #include "gateway/own.h"
 #include "gateway/translated.h"
+#include "http/retry_after.h"
 #include "keys/limits.h"
 #include "ledger/ledger.h"
 #include "route/budget.h"
@@ -121,12 +122,13 @@ int gw_call_start(struct exchange *x, const struct iovec *body, unsigned body_n,
     return r < 0 ? gw_call_failed(x, r, &e) : 0;
 }
 
-static int retry_after(const struct http_head *h)
+int gw_retry_after_s(const struct http_head *h)
 {
-    struct str v = http_get(&h->fields, HTTP_RETRY_AFTER);
-    uint64_t s;
+    int64_t wall = clock_wall(), ns = http_retry_after(&h->fields, wall);
 
-    return v.n && str_u64(v, &s) == 0 ? (int)MIN(s, (uint64_t)3600) : 0;
+    if (!ns && h->status == 429)
+        ns = http_limits_reset(&h->fields, wall);
+    return (int)((ns + NS_PER_S - 1) / NS_PER_S);
 }
 
 int gw_credential_refused(struct exchange *x)
@@ -151,7 +153,7 @@ static bool is_keys_fault(const struct exchange *x, int status)
 int gw_check_status(struct exchange *x, const struct http_head *h)
 {
     x->upstream_status = h->status;
-    upstream_key_report(x->upstream_key, h->status, retry_after(h));
+    upstream_key_report(x->upstream_key, h->status, gw_retry_after_s(h));
     if (is_keys_fault(x, h->status) && x->can_send_again && x->upstream_key &&
         upstream_pick_other(x->upstream, x->upstream_key))
         return -EKEYREJECTED;
@@ -171,9 +173,16 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
 
 /* --- the stage --- */
 
+int gw_body_send(struct exchange *x, const struct gw_body *b, struct http_call **ret)
+{
+    int r = gw_call_start(x, b->iov, b->n, b->length, true, b->of_upload, ret);
+
+    return r == 0 && b->of_upload ? gw_upload_send(x, b, *ret) : r;
+}
+
 /* Sends the body and waits for the reply's head. Not inlined: what lies on the stack here is only
  * needed until then, while a relay may wait for long. */
-__attribute__((noinline)) static int send_json(
+__attribute__((noinline)) static int send_whole(
     struct exchange *x, struct http_call **ret, const struct http_head **ret_head)
 {
     struct gw_body body;
@@ -183,14 +192,14 @@ __attribute__((noinline)) static int send_json(
         return r;
     r = gw_body_for_target(x, &body);
     if (r == 0)
-        r = gw_call_start(x, body.iov, body.n, body.length, true, false, ret);
+        r = gw_body_send(x, &body, ret);
     if (r == 0)
         r = gw_call_head(x, *ret, ret_head);
     gw_body_free(&body);
     return r;
 }
 
-static int call_json(struct exchange *x)
+int gw_call_whole(struct exchange *x)
 {
     struct http_call *c = NULL;
     const struct http_head *head;
@@ -199,7 +208,7 @@ static int call_json(struct exchange *x)
     if (x->plan)
         return gw_attempts(x);
     x->can_send_again = true;
-    while ((r = send_json(x, &c, &head)) == -EKEYREJECTED) {
+    while ((r = send_whole(x, &c, &head)) == -EKEYREJECTED) {
         http_call_end(c);
         c = NULL;
     }
@@ -234,7 +243,7 @@ static int call(struct exchange *x)
         int r = gw_attempt_begin(x);
         if (r < 0)
             return r;
-        return gw_counts_here(x) ? gw_count_here(x) : call_json(x);
+        return gw_counts_here(x) ? gw_count_here(x) : gw_call_whole(x);
     }
     if (e->flags & EP_MULTIPART)
         return gw_call_multipart(x);

@@ -1,8 +1,9 @@
 /*
  * Edits to a JSON body whose dialect is the provider's: it goes out as it came but for named spans.
  * The model gets the name that the upstream knows; a stream is asked for usage where the client did
- * not ask, always metered and shown only when asked; and a limit that the model refuses under its
- * old name gets the new one.
+ * not ask, always metered and shown only when asked; a limit that the model refuses under its old
+ * name gets the new one; and what the provider knows under another name, or not at all, is renamed
+ * or taken out (translate/chat.h).
  */
 #include "gateway/translated_int.h"
 
@@ -41,12 +42,13 @@ static int edit_model(struct exchange *x, struct splice *to)
     return put_model(x, to, false);
 }
 
-static int edit_usage(struct exchange *x, struct splice *to)
+static int edit_usage(struct exchange *x, const struct chat_fit *fit, struct splice *to)
 {
     struct json_span *o = &x->spans[BODY_STREAM_OPTIONS], *u = &x->spans[BODY_INCLUDE_USAGE];
     int r;
 
-    if (!x->stream || x->usage_asked || !(x->match.endpoint->flags & EP_USAGE_OPT))
+    if (!x->stream || x->usage_asked || fit->usage_unasked ||
+        !(x->match.endpoint->flags & EP_USAGE_OPT))
         return 0;
     if (u->type == JSON_FALSE || u->key != u->end) /* false or null */
         r = splice_replace(to, u->value, u->end, STR("true"));
@@ -75,7 +77,24 @@ static int edit_max_tokens(struct exchange *x, struct splice *to)
     return splice_replace(to, s->key, s->value, STR("\"max_completion_tokens\":"));
 }
 
-int gw_edit_body(struct exchange *x, struct gw_body *ret)
+static int edit_for_provider(const struct chat_fit *fit, struct splice *to)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < fit->edits_n && r == 0; i++)
+        r = splice_replace(to, fit->edits[i].from, fit->edits[i].to, fit->edits[i].with);
+    return r;
+}
+
+static bool loses(const struct chat_fit *fit)
+{
+    for (unsigned i = 0; i < fit->edits_n; i++)
+        if (fit->edits[i].lost.n)
+            return true;
+    return false;
+}
+
+int gw_edit_body(struct exchange *x, const struct chat_fit *fit, struct gw_body *ret)
 {
     struct str body = x->body;
     struct splice edits;
@@ -85,7 +104,10 @@ int gw_edit_body(struct exchange *x, struct gw_body *ret)
         body = gw_without_marks(body, &ret->own);
     }
     splice_init(&edits, body);
-    if (edit_model(x, &edits) < 0 || edit_usage(x, &edits) < 0 || edit_max_tokens(x, &edits) < 0)
+    if (loses(fit) && translated_declare(x, fit) < 0)
+        return -EREMOTEIO;
+    if (edit_for_provider(fit, &edits) < 0 || edit_model(x, &edits) < 0 ||
+        edit_usage(x, fit, &edits) < 0 || edit_max_tokens(x, &edits) < 0)
         return exchange_fail(x, 500, STR("internal_error"), STR("Editing the body failed."));
     ret->n = splice_iov(&edits, ret->iov);
     ret->length = splice_length(&edits);

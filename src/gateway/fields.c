@@ -6,7 +6,7 @@
  */
 #include "base/secret.h"
 #include "crypto/random.h"
-#include "gateway/translated.h"
+#include "gateway/translated_int.h"
 #include "keys/limits.h"
 #include "llm/routing.h"
 #include "telemetry/telemetry.h"
@@ -118,6 +118,7 @@ static bool is_of_dialect(const struct http_field *h, enum dialect to)
         {STR_INIT("openai-"), DIALECT_OPENAI},
         {STR_INIT("x-goog-"), DIALECT_GEMINI},
         {STR_INIT("x-amz"), -1},
+        {STR_INIT("amz-sdk-"), -1},
         {STR_INIT("x-stainless-"), -1},
         {STR_INIT("accept"), -1},
         {STR_INIT("content-"), -1},
@@ -128,14 +129,30 @@ static bool is_of_dialect(const struct http_field *h, enum dialect to)
     return true;
 }
 
-/* What a translated body is, and what is wanted back. */
+/* What a client of AWS's signed its own call with; the gateway signs anew. x-amzn-… are options of
+ * Bedrock's, and pass. */
+static bool is_aws_signing(const struct http_field *h)
+{
+    return h->id == HTTP_OTHER &&
+           (str_istarts(h->name, STR("x-amz-")) || str_istarts(h->name, STR("amz-sdk-")));
+}
+
+/* What a translated body is, and what is wanted back. Betas that stood in the body have a field
+ * where the body has no place for them. */
 static void translated_fields(struct exchange *x, struct buf *out)
 {
-    add_line(out, STR("content-type"), STR("application/json"));
+    const struct translated *t = x->translated;
+    const struct translated_made plain = {0}, *made = t ? &t->made : &plain;
+
+    add_line(
+        out, STR("content-type"), made->sent_type.n ? made->sent_type : STR("application/json"));
     add_line(out, STR("accept"),
-        !x->stream                            ? STR("application/json")
+        made->wanted_type.n                   ? made->wanted_type
+        : !x->stream                          ? STR("application/json")
         : x->face->dialect == DIALECT_BEDROCK ? STR("application/vnd.amazon.eventstream")
                                               : STR("text/event-stream"));
+    if (x->face->dialect == DIALECT_ANTHROPIC && t && t->as_read.betas.n)
+        add_line(out, STR("anthropic-beta"), t->as_read.betas);
 }
 
 static void client_fields(struct exchange *x, bool websocket, struct buf *out)
@@ -151,6 +168,8 @@ static void client_fields(struct exchange *x, bool websocket, struct buf *out)
         if (kept_back(h) || http_is_hop_by_hop(f, h) || h->id == HTTP_VIA)
             continue;
         if (translated && !is_of_dialect(h, x->face->dialect))
+            continue;
+        if (x->dialect == DIALECT_BEDROCK && is_aws_signing(h))
             continue;
         if (h->id == HTTP_SEC_WEBSOCKET_KEY || h->id == HTTP_SEC_WEBSOCKET_VERSION ||
             h->id == HTTP_SEC_WEBSOCKET_EXTENSIONS || h->id == HTTP_SEC_WEBSOCKET_PROTOCOL)
@@ -266,6 +285,18 @@ void gw_cost_fields(struct exchange *x, struct buf *out)
             dollars(money, (uint64_t)x->cost_nano));
 }
 
+/* Clients of InvokeModel look for the usage of any model here; Bedrock says it itself. */
+static void put_invoke_usage(struct exchange *x, struct buf *out)
+{
+    const struct usage *u = &x->usage;
+
+    if (!x->match.endpoint || x->match.endpoint->kind != KIND_INVOKE ||
+        u->source == USAGE_UNKNOWN || x->error.status || x->face->dialect == DIALECT_BEDROCK)
+        return;
+    http_put_u64(out, STR("x-amzn-bedrock-input-token-count"), u->input);
+    http_put_u64(out, STR("x-amzn-bedrock-output-token-count"), usage_output_total(u));
+}
+
 void gw_own_fields(struct exchange *x, struct buf *out)
 {
     char number[24];
@@ -279,6 +310,7 @@ void gw_own_fields(struct exchange *x, struct buf *out)
     if (x->upstream && is_plain(x->model))
         add_line(out, STR("x-smartflow-model"), x->model);
     gw_cost_fields(x, out);
+    put_invoke_usage(x, out);
     if (x->routing && x->routing->fallbacks)
         add_line(out, STR("x-smartflow-fallbacks"), digits(number, x->routing->fallbacks));
     if (x->dropped_params.n)

@@ -22,7 +22,8 @@ static struct str upstream_fields(const char *provider, const char *target, cons
     must(upstream_add_key(&up, UPSTREAM_KEY_ENV, STR("sk-ours"), 1) == 0);
     x->upstream_key = upstream_pick(&up);
     x->upstream = &up;
-    const struct face_asked asked = {x->dialect, x->match.endpoint->kind, false, STR("m"), NULL};
+    const struct face_asked asked = {
+        .dialect = x->dialect, .kind = x->match.endpoint->kind, .model = STR("m")};
     x->face = provider_face_for(up.provider, &asked, &x->up_kind);
     must(x->face && gw_upstream_fields(x, x->face, STR("POST"), STR("/"), NULL, 0, &ret) == 0);
     return ret;
@@ -126,6 +127,23 @@ static void test_dialects(void)
         "stainless"));
 }
 
+/* What AWS's SDKs sign with stays here, what Bedrock takes as options passes to it alone. */
+static void test_aws_fields(void)
+{
+    static const char fields[] =
+        "x-amz-date: secret-of-caller\r\nX-Amz-Security-Token: secret-of-caller\r\n"
+        "amz-sdk-invocation-id: secret-of-caller\r\namz-sdk-request: secret-of-caller\r\n"
+        "Authorization: AWS4-HMAC-SHA256 secret-of-caller\r\nx-amzn-bedrock-trace: ENABLED\r\n";
+    struct str got = upstream_fields("bedrock", "/model/m/invoke", fields);
+
+    CHECK(!has(got, "secret-of-caller"));
+    CHECK(has(got, "x-amzn-bedrock-trace: ENABLED\r\n"));
+    CHECK(has(got, "authorization: Bearer sk-ours\r\n"));
+    got = upstream_fields("anthropic", "/model/m/converse", fields);
+    CHECK(!has(got, "secret-of-caller") && !has(got, "x-amzn-"));
+    CHECK(has(got, "x-api-key: sk-ours\r\n") && has(got, "anthropic-version: "));
+}
+
 static void test_cost(void)
 {
     struct str got = own_fields(STR("m"));
@@ -195,6 +213,7 @@ int main(void)
     TAP_RUN(test_defaults_and_via);
     TAP_RUN(test_model_name);
     TAP_RUN(test_dialects);
+    TAP_RUN(test_aws_fields);
     TAP_RUN(test_cost);
     TAP_RUN(test_reply_fields);
     TAP_RUN(test_cors);

@@ -64,6 +64,9 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
  * nothing was sent to the client, and the provider has another credential here. */
 int gw_call_failed(struct exchange *x, int r, const struct error *e);
 int gw_check_status(struct exchange *x, const struct http_head *h);
+/* When the provider wants to be asked again, in whole seconds: Retry-After in its forms, or of a 429
+ * when the limits that are used up are whole again. 0 = it does not say. */
+int gw_retry_after_s(const struct http_head *h);
 /* A provider that refuses our credential is our fault, not the caller's: 502 in x->error, whatever
  * the provider's status was. */
 int gw_credential_refused(struct exchange *x);
@@ -88,6 +91,7 @@ struct str gw_without_marks(struct str body, struct buf *out);
 
 /* --- the other shapes of a call --- */
 int gw_call_no_body(struct exchange *x);
+int gw_call_whole(struct exchange *x); /* its body is here: by a plan, or to one target */
 /* What the reply made belongs to the caller. body: of a reply that is held, decoded; or empty. */
 void gw_remember_ids(struct exchange *x, struct str body);
 /* Undoes a content coding; a plain body is copied. 0, -EOPNOTSUPP, -EMSGSIZE, -EINVAL. */
@@ -103,6 +107,11 @@ void gw_translated_free(struct translated *t);
 
 /* --- multipart.c: part of the read stage, and the owner of x->upload --- */
 int gw_upload_read(struct exchange *x); /* reads until the model's part is there */
+int gw_upload_hold(struct exchange *x); /* reads all of it: it can be sent again. 0 or x->error */
+uint64_t gw_upload_size(const struct exchange *x);
+/* A view of at most n of the held bytes from offset at on, until the next call: > 0 or -errno.
+ * Suspends. */
+ssize_t gw_upload_piece(struct exchange *x, uint64_t at, uint64_t n, struct str *ret);
 void gw_upload_free(struct upload *u);
 
 /* --- websocket.c: likewise --- */
@@ -130,6 +139,8 @@ extern const struct stage stage_settle; /* usage → cost; counts locally where 
 void gw_count_begun(struct exchange *x);
 
 bool gw_must_count(const struct exchange *x); /* the provider reported no usage */
+/* Fills the meter's usage with what is counted here (USAGE_COUNTED). May suspend. */
+void gw_count_usage(struct exchange *x);
 
 /* --- account.c: before the client sees the last byte --- */
 /* Usage, cost, counters, journal; once. May suspend where gw_account_may_wait() says so. */

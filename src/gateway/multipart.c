@@ -3,10 +3,14 @@
  * its part comes late, what was read before is held: up to 256 KiB in memory, beyond that in a
  * spool (spool.h) in the data folder. Once the model is known, the held bytes go out (with the
  * model's value replaced where it has another name upstream), and the rest follows as it comes.
+ *
+ * A call that may be tried again, or whose provider wants no form, is held whole first: then each
+ * attempt sends of it what it needs (gw_upload_send), and form.c reads its fields.
  */
 #include "http/multipart.h"
-#include "gateway/gateway_int.h"
+#include "gateway/own.h"
 #include "gateway/spool.h"
+#include "gateway/translated.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -150,30 +154,65 @@ int gw_upload_read(struct exchange *x)
     return 0;
 }
 
+/* --- what is held --- */
+
+int gw_upload_hold(struct exchange *x)
+{
+    uint64_t limit = config_current()->max_upload;
+    struct upload *u = x->upload;
+    struct str piece;
+    ssize_t n;
+    int r;
+
+    if (x->rq->head.framing == HTTP_BODY_LENGTH && x->rq->head.content_length > limit)
+        return gw_body_error(x, -EMSGSIZE, limit);
+    while (!u->ended && (n = http_body_read(x->rq, limit, &piece)) != 0) {
+        if (n < 0)
+            return gw_body_error(x, (int)n, limit);
+        if ((r = look(x, u, piece)) < 0)
+            return r;
+        if ((r = hold(u, piece)) < 0)
+            return hold_failed(x, r, limit);
+    }
+    u->ended = true;
+    return 0;
+}
+
+uint64_t gw_upload_size(const struct exchange *x)
+{
+    return x->upload->held;
+}
+
+ssize_t gw_upload_piece(struct exchange *x, uint64_t at, uint64_t n, struct str *ret)
+{
+    struct upload *u = x->upload;
+    ssize_t got;
+
+    if (at < u->memory.n) {
+        *ret = str_at(u->memory.p + at, (size_t)MIN(n, u->memory.n - at));
+        return (ssize_t)ret->n;
+    }
+    got = u->spool ? spool_read(&u->spool, at - u->memory.n, (size_t)MIN(n, SIZE_MAX), ret) : 0;
+    return got == 0 && n ? -EIO : got;
+}
+
 /* --- passing on --- */
 
-static int send_range(struct upload *u, struct http_call *c, uint64_t from, uint64_t to)
+static int send_range(struct exchange *x, struct http_call *c, uint64_t from, uint64_t to)
 {
     struct str piece;
+    ssize_t n = 0;
     int r = 0;
 
-    while (r == 0 && from < to && from < u->memory.n) {
-        uint64_t n = MIN(to, u->memory.n) - from;
-        r = http_call_write(c, str_at(u->memory.p + from, n));
-        from += n;
-    }
-    while (r == 0 && from < to) {
-        size_t want = (size_t)MIN(to - from, SIZE_MAX);
-        ssize_t n = spool_read(&u->spool, from - u->memory.n, want, &piece);
-        if (n <= 0)
-            return n < 0 ? (int)n : -EIO;
+    for (; r == 0 && from < to; from += (uint64_t)n) {
+        if ((n = gw_upload_piece(x, from, to - from, &piece)) < 0)
+            return (int)n;
         r = http_call_write(c, piece);
-        from += (uint64_t)n;
     }
     return r;
 }
 
-static bool renamed(struct exchange *x)
+static bool renamed(const struct exchange *x)
 {
     const struct upload *u = x->upload;
 
@@ -188,23 +227,28 @@ static int send_held(struct exchange *x, struct http_call *c)
     if (!u)
         return 0;
     if (!renamed(x))
-        return send_range(u, c, 0, u->held);
-    r = send_range(u, c, 0, u->model_at);
+        return send_range(x, c, 0, u->held);
+    r = send_range(x, c, 0, u->model_at);
     if (r == 0)
         r = http_call_write(c, x->model);
     if (r == 0)
-        r = send_range(u, c, u->model_at + u->model_n, u->held);
+        r = send_range(x, c, u->model_at + u->model_n, u->held);
     return r;
 }
 
 static int send_rest(struct exchange *x, struct http_call *c)
 {
+    _cleanup_(own_upload_freep) struct own_upload *lines = NULL;
     uint64_t limit = config_current()->max_upload;
     struct str piece;
     ssize_t n;
-    int r;
+    int r = own_upload_begin(x, &lines);
 
+    if (r < 0)
+        return r;
     while ((n = http_body_read(x->rq, limit, &piece)) > 0) {
+        if (lines && (r = own_upload_look(x, lines, piece)) < 0)
+            return r;
         /* A second "model" behind the one that was checked must not get through. */
         if (x->upload && (r = look(x, x->upload, piece)) < 0)
             return r;
@@ -223,12 +267,9 @@ static uint64_t length_out(struct exchange *x)
     return renamed(x) ? h->content_length - x->upload->model_n + x->model.n : h->content_length;
 }
 
-static int pass_body(struct exchange *x, struct http_call *c)
+/* What sending ended with, as the exchange's error. */
+static int end_sending(struct exchange *x, struct http_call *c, int r)
 {
-    int r = send_held(x, c);
-
-    if (r == 0 && !(x->upload && x->upload->ended))
-        r = send_rest(x, c);
     if (r == 0)
         r = http_call_write_end(c);
     if (r == -EPIPE || r >= 0) /* -EPIPE: the upstream has answered already */
@@ -239,6 +280,31 @@ static int pass_body(struct exchange *x, struct http_call *c)
         x->outcome = OUTCOME_CANCELLED;
     return exchange_fail(
         x, 502, STR("upstream_send_failed"), STR("Passing the body on to the provider failed."));
+}
+
+static int pass_body(struct exchange *x, struct http_call *c)
+{
+    int r = send_held(x, c);
+
+    if (r == 0 && !(x->upload && x->upload->ended))
+        r = send_rest(x, c);
+    return end_sending(x, c, r);
+}
+
+void gw_upload_body(const struct exchange *x, struct gw_body *ret)
+{
+    const struct upload *u = x->upload;
+
+    ret->of_upload = GW_FORM;
+    ret->length = renamed(x) ? u->held - u->model_n + x->model.n : u->held;
+}
+
+int gw_upload_send(struct exchange *x, const struct gw_body *b, struct http_call *c)
+{
+    int r = b->of_upload == GW_FORM ? send_held(x, c)
+                                    : send_range(x, c, b->file_at, b->file_at + b->length);
+
+    return end_sending(x, c, r);
 }
 
 static int call_streamed(struct exchange *x)
@@ -263,7 +329,13 @@ static int call_streamed(struct exchange *x)
 
 int gw_call_multipart(struct exchange *x)
 {
-    return call_streamed(x);
+    int r = gw_attempt_begin(x);
+
+    if (r < 0)
+        return r;
+    if (!x->upload || !(x->plan || gw_needs_translation(x)))
+        return call_streamed(x);
+    return (r = gw_upload_hold(x)) < 0 ? r : gw_call_whole(x);
 }
 
 int gw_call_raw(struct exchange *x)

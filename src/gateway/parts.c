@@ -14,6 +14,7 @@
 #include "gateway/attempt.h"
 #include "gateway/gateway_int.h"
 #include "gateway/own.h"
+#include "gateway/responses_kept.h"
 #include "keys/limits.h"
 #include "ledger/ledger.h"
 #include "metrics/metrics.h"
@@ -333,12 +334,16 @@ static void link_changed(void *ctx, bool up, const char *why)
 {
     static int64_t said_at;
     static unsigned unsaid;
+    static bool was_away;
     int64_t now = clock_now();
     (void)ctx;
 
     metric_set(metric_get(&shared_up, NULL, 0), up);
     if (!up)
         metric_add(metric_get(&link_losses, NULL, 0), 1);
+    if (up && !was_away) /* it is there since the start */
+        return;
+    was_away |= !up;
     if (said_at && now - said_at < NS_PER_S) {
         unsaid++;
         return;
@@ -438,7 +443,7 @@ static void follow(void *arg)
 {
     (void)arg;
     share_routing();
-    follower.version = snapshot_version();
+    follower.version = snapshot_made_of();
     while (!follower.stop) {
         event_wait(&follower.news, loop_now() + FOLLOW_NS);
         event_reset(&follower.news);
@@ -447,6 +452,7 @@ static void follow(void *arg)
         refresh_keys();
         check_snapshot();
         share_routing();
+        gw_kept_forget();
     }
     follower.co = NULL;
 }

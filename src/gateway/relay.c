@@ -9,6 +9,7 @@
  */
 #include "gateway/own.h"
 #include "gateway/translated.h"
+#include "http/eventstream.h"
 #include "http/inflate.h"
 #include "ledger/ledger.h"
 
@@ -117,6 +118,8 @@ static int meter_whole(
     if (to_eof && !is_json(*body))
         return -ECONNRESET;
     meter_reply(&x->meter, *body);
+    if (h->status < 300)
+        meter_fields(&x->meter, &h->fields);
     return 0;
 }
 
@@ -206,6 +209,8 @@ __attribute__((noinline)) static int relay_pieces(
     }
     if (meter)
         meter_pieces_end(&x->meter);
+    if (h->status < 300)
+        meter_fields(&x->meter, &h->fields);
     if (r < 0)
         return gw_client_gone(x);
     succeeded(x, STR_NONE);
@@ -233,8 +238,8 @@ int gw_relay_reply(struct exchange *x, struct http_call *c, const struct http_he
         x->stream = false;
         return relay_held(x, c, h);
     }
-    if (is_type(h, STR("text/event-stream")) && h->status < 400 &&
-        (x->match.endpoint->flags & EP_METERED)) {
+    bool events = is_type(h, STR("text/event-stream")) || is_type(h, EVENTSTREAM_TYPE);
+    if (events && h->status < 400 && (x->match.endpoint->flags & EP_METERED)) {
         x->stream = true;
         return gw_relay_stream(x, c, h);
     }

@@ -1,8 +1,9 @@
 /*
- * Passing a stream of events on. Events go to the client as they came, and only whole ones, so that
- * an error event after a broken stream can be read. Each is looked at once for usage, errors and
- * the end marker. Where we asked for usage on the client's behalf, its traces are taken out again:
- * the chunk that carries only usage, and "usage":null in the others.
+ * Passing a stream of events on, server-sent ones or AWS frames. Events go to the client as they
+ * came, and only whole ones, so that an error event after a broken stream can be read. Each is
+ * looked at once for usage, errors and the end marker. Where we asked for usage on the client's
+ * behalf, its traces are taken out again: the chunk that carries only usage, and "usage":null in
+ * the others.
  *
  * What has to be written is gathered as an iovec over the upstream's buffer: bytes that stay as
  * they are are not copied unless the client is slow to take them, and all that one read brought
@@ -14,6 +15,7 @@
  * last read is kept, and nothing else; and reads are small once the kernel holds much back for it.
  */
 #include "gateway/translated_int.h"
+#include "http/eventstream.h"
 #include "http/inflate.h"
 #include "http/sse.h"
 #include "ledger/ledger.h"
@@ -29,16 +31,17 @@
 struct relay {
     struct exchange *x;
     struct sse sse;
-    struct inflater *inflater; /* NULL: plain */
-    char *plain;               /* room for decoded bytes */
-    bool strip;                /* take the traces of the injected option out */
-    bool eof_framed;           /* only the end marker tells a whole stream from a cut one */
-    bool failed;               /* the client is gone */
-    bool kept;                 /* it has not taken all: wait for it before reading on */
-    bool remembered;           /* the reply's ids */
-    bool holding;              /* the head and what came so far wait for the first token */
-    bool token;                /* it is there */
-    struct buf held, raw;      /* what came so far: to go out, and as it came */
+    struct canon_frames *frames; /* of AWS; NULL: server-sent events */
+    struct inflater *inflater;   /* NULL: plain */
+    char *plain;                 /* room for decoded bytes */
+    bool strip;                  /* take the traces of the injected option out */
+    bool eof_framed;             /* only the end marker tells a whole stream from a cut one */
+    bool failed;                 /* the client is gone */
+    bool kept;                   /* it has not taken all: wait for it before reading on */
+    bool remembered;             /* the reply's ids */
+    bool holding;                /* the head and what came so far wait for the first token */
+    bool token;                  /* it is there */
+    struct buf held, raw;        /* what came so far: to go out, and as it came */
     const struct http_head *head;
     int64_t quiet_from; /* while holding: when the client last got something */
 };
@@ -148,6 +151,13 @@ static struct str type_of(const struct sse_event *ev)
     return t.n > 2 ? str_at(t.p + 1, t.n - 2) : STR_NONE;
 }
 
+/* Converse says that a message begins, and so does Claude's first chunk. */
+static bool is_begun_frame(const struct exchange *x, const struct sse_event *ev)
+{
+    return str_eq(ev->event, STR("messageStart")) ||
+           (str_eq(ev->event, STR("chunk")) && x->meter.events == 1);
+}
+
 /* Whether the event is more than the beginning that an answer without any word has, too. */
 static bool is_token(const struct exchange *x, const struct sse_event *ev)
 {
@@ -168,6 +178,8 @@ static bool is_token(const struct exchange *x, const struct sse_event *ev)
         type = type_of(ev);
         return !str_eq(type, STR("response.created")) && !str_eq(type, STR("response.queued")) &&
                !str_eq(type, STR("response.in_progress"));
+    case STREAM_BEDROCK:
+        return !is_begun_frame(x, ev);
     default:
         return true;
     }
@@ -183,7 +195,9 @@ __attribute__((noinline)) static void early_error(struct relay *r, const struct 
     struct canon_call call;
 
     canon_call_init(&call, &x->arena, &e);
-    if (w)
+    if (w && r->frames) /* the exception's name says it all */
+        w->read_error(&call, 0, str_from(ev->event, 1), ev->data, &e);
+    else if (w)
         w->read_error(&call, 500, STR_NONE, ev->data, &e);
     x->outcome = OUTCOME_UPSTREAM_ERROR;
     x->error = e;
@@ -219,6 +233,17 @@ static void one_event(struct relay *r, struct out *o, const struct sse_event *ev
     out_add(r, o, ev->raw);
 }
 
+static int next_event(struct relay *r, struct str *in, struct sse_event *ev)
+{
+    int n;
+
+    if (!r->frames)
+        return sse_next(&r->sse, in, ev);
+    n = canon_frames_next(r->frames, in, &ev->event, &ev->data);
+    ev->raw = canon_frames_raw(r->frames);
+    return n;
+}
+
 /* An event that the parser had to put together lies in its buffer, and must be written before the
  * next one is taken. */
 static int take_piece(struct relay *r, struct str piece, struct out *o)
@@ -231,13 +256,15 @@ static int take_piece(struct relay *r, struct str piece, struct out *o)
         r->failed |= buf_addstr(&r->raw, piece) < 0;
     else
         ledger_reply_bytes(r->x, piece);
-    while ((n = sse_next(&r->sse, &in, &ev)) > 0) {
+    while ((n = next_event(r, &in, &ev)) > 0) {
         one_event(r, o, &ev);
         if (r->x->error.status)
             return -EREMOTEIO;
-        if (!within(ev.raw, piece))
+        if (!r->frames && !within(ev.raw, piece))
             out_flush(r, o);
     }
+    if (r->frames) /* they lie in its memory until the next piece */
+        out_flush(r, o);
     return n;
 }
 
@@ -269,6 +296,9 @@ static int relay_open(struct relay *r, struct exchange *x, const struct http_hea
     buf_init(&r->held, HELD_MAX + 2 * LIMIT_SSE_EVENT_BYTES);
     buf_init(&r->raw, HELD_MAX + 2 * LIMIT_SSE_EVENT_BYTES);
     sse_init(&r->sse, LIMIT_SSE_EVENT_BYTES);
+    if (str_istarts(http_get(&h->fields, HTTP_CONTENT_TYPE), EVENTSTREAM_TYPE) &&
+        canon_frames_new(FRAMES_EVENTSTREAM, &r->frames) < 0)
+        return -ENOMEM;
     if (!coding.n || str_ieq(coding, STR("identity")))
         return 0;
     if (inflater_new(coding, &r->inflater) < 0)
@@ -280,6 +310,7 @@ static int relay_open(struct relay *r, struct exchange *x, const struct http_hea
 static void relay_close(struct relay *r)
 {
     sse_free(&r->sse);
+    canon_frames_free(r->frames);
     inflater_free(r->inflater);
     free(r->plain);
     buf_free(&r->held);

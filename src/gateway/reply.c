@@ -26,15 +26,14 @@ static void error_fields(struct exchange *x, struct buf *out)
     const struct error *e = &x->error;
 
     http_put(out, STR("content-type"), STR("application/json"));
-    if (x->dialect == DIALECT_ANTHROPIC)
-        http_put(out, STR("request-id"), str_of(x->id));
-    else
-        http_put(out, STR("x-request-id"), str_of(x->id));
+    http_put(out, dialect_request_id_field(x->dialect), str_of(x->id));
+    if (x->dialect == DIALECT_BEDROCK) /* AWS' SDKs make their exception of this */
+        http_put(out, STR("x-amzn-errortype"), dialect_error_type(x->dialect, e->status));
     if (e->retry_after_s > 0)
         http_put_u64(out, STR("retry-after"), (uint64_t)e->retry_after_s);
     if (e->no_retry)
         http_put(out, STR("x-should-retry"), STR("false"));
-    if (e->status == 401 && x->dialect != DIALECT_ANTHROPIC)
+    if (dialect_status(x->dialect, e->status) == 401 && x->dialect != DIALECT_ANTHROPIC)
         http_put(out, STR("www-authenticate"), STR("Bearer realm=\"smartflow\""));
     if (e->status == 405) {
         struct str name = STR("allow: ");
@@ -80,7 +79,7 @@ void gw_send_error(struct exchange *x)
     dialect_error_body(x->dialect, &x->error, str_of(x->id), &body);
     struct buf *fields = gw_scratch();
     error_fields(x, fields);
-    http_reply(x->rq, x->error.status, buf_str(fields), buf_str(&body));
+    http_reply(x->rq, dialect_status(x->dialect, x->error.status), buf_str(fields), buf_str(&body));
 }
 
 int gw_reply_json(struct exchange *x, int status, struct str body)

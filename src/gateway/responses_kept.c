@@ -10,12 +10,12 @@
 #include "crypto/encode.h"
 #include "gateway/own.h"
 #include "gateway/parts.h"
+#include "gateway/translated_int.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 
-#define KEPT_NS     ((int64_t)KEPT_DAYS * 86400 * NS_PER_S)
 #define FORGET_NS   (3600 * NS_PER_S)
+#define FORGET_ROWS 1000
 #define MARK        STR("_sf")
 #define SEED_DIGITS 32
 
@@ -98,7 +98,8 @@ static int insert(struct exchange *x, struct str id, struct str items, struct st
     const struct store_value v[] = {store_text(id), text(k ? k->org_id : STR_NONE),
         text(k ? k->team_id : STR_NONE), text(k ? k->user_id : STR_NONE),
         text(k ? k->subject.id : STR_NONE), store_text(caller_of(x, room)), store_int(now),
-        store_int(now + KEPT_NS), store_blob(items), store_blob(reply)};
+        store_int(now + translated_config(x)->responses_retention), store_blob(items),
+        store_blob(reply)};
 
     return store_exec(parts.store,
         "INSERT INTO kept_responses (id, org_id, team_id, user_id, key_id, caller, created_at, "
@@ -113,9 +114,7 @@ int gw_kept_put(struct exchange *x, struct str id, struct str items, struct str 
         return 0;
     if (items.n + reply.n > KEPT_MAX_BYTES)
         return 0;
-    int r = insert(x, id, items, reply);
-    gw_kept_forget();
-    return r;
+    return insert(x, id, items, reply);
 }
 
 /* --- reading --- */
@@ -186,16 +185,19 @@ int gw_kept_delete(struct exchange *x, struct str id)
 
 /* --- expiry --- */
 
+/* A row on which two nodes are at work goes once; a store that is away is asked again soon. */
 void gw_kept_forget(void)
 {
-    static _Atomic int64_t due;
-    int64_t now = clock_now(), at = atomic_load(&due);
-    const struct store_value v = store_int(clock_wall());
+    static int64_t due; /* of the loop that keeps house */
+    const struct store_value v[] = {store_int(clock_wall()), store_int(FORGET_ROWS)};
+    int64_t n = 0;
 
-    if (!parts.store || now < at || !atomic_compare_exchange_strong(&due, &at, now + FORGET_NS))
+    if (!parts.store || clock_now() < due)
         return;
-    store_exec(parts.store,
+    int r = store_exec(parts.store,
         "DELETE FROM kept_responses WHERE id IN (SELECT id FROM kept_responses WHERE expires_at < "
-        "?1 LIMIT 1000)",
-        &v, 1, NULL, NULL);
+        "?1 LIMIT ?2)",
+        v, ARRAY_LEN(v), &n, NULL);
+    if (r == 0 && n < FORGET_ROWS)
+        due = clock_now() + MIN(FORGET_NS, config_current()->responses_retention);
 }

@@ -6,7 +6,8 @@
  * A row holds the items of the whole conversation up to the answer, and the answer. Its id tells
  * that it lies here ("resp_sf…", made of the request's id by wire_responses); the ids of its items
  * tell which row they are in. It belongs to whom own.h says: the team, or the key where there is
- * none; of a call with the caller's own credential, to that credential. After 30 days it is gone.
+ * none; of a call with the caller's own credential, to that credential. After
+ * SMARTFLOW_RESPONSES_RETENTION (30 days, as at OpenAI) it is gone.
  *
  *   responses_kept.c    rows: put, get, delete, expiry
  *   responses_items.c   items as JSON: ids, references, pages; pure
@@ -25,9 +26,8 @@
 #include "gateway/gateway_int.h"
 
 #define KEPT_MAX_BYTES                                                                             \
-    ((size_t)1 << 20) /* items and reply together; what is larger is not kept                      \
-                       */
-#define KEPT_DAYS     30
+    ((size_t)1 << 20)     /* items and reply together; what is larger is not kept                  \
+                           */
 #define KEPT_LIST_MAX 100 /* items on a page */
 
 /* --- rows --- */
@@ -53,7 +53,8 @@ int gw_kept_put(struct exchange *x, struct str id, struct str items, struct str 
 int gw_kept_get(struct exchange *x, struct str id, struct kept_response *ret);
 /* The same. */
 int gw_kept_delete(struct exchange *x, struct str id);
-/* Rows that have expired, some at a time; cheap when it was done within the hour. */
+/* Housekeeping, as often as one likes: once an hour (or retention, if that is shorter) rows
+ * that have expired go, FORGET_ROWS at a time until none is left. Suspends. */
 void gw_kept_forget(void);
 
 /* --- calls --- */

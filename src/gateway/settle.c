@@ -10,11 +10,12 @@
 /* What can be counted from texts; minutes of audio or pictures cannot. */
 static bool countable(enum endpoint_kind k)
 {
-    const uint64_t kinds = KIND_BIT(KIND_CHAT) | KIND_BIT(KIND_COMPLETIONS) |
-                           KIND_BIT(KIND_RESPONSES) | KIND_BIT(KIND_EMBEDDINGS) |
-                           KIND_BIT(KIND_MESSAGES) | KIND_BIT(KIND_COMPLETE) |
-                           KIND_BIT(KIND_GENERATE) | KIND_BIT(KIND_STREAM_GENERATE) |
-                           KIND_BIT(KIND_GEMINI_EMBED) | KIND_BIT(KIND_SPEECH);
+    const uint64_t kinds =
+        KIND_BIT(KIND_CHAT) | KIND_BIT(KIND_COMPLETIONS) | KIND_BIT(KIND_RESPONSES) |
+        KIND_BIT(KIND_EMBEDDINGS) | KIND_BIT(KIND_MESSAGES) | KIND_BIT(KIND_COMPLETE) |
+        KIND_BIT(KIND_GENERATE) | KIND_BIT(KIND_STREAM_GENERATE) | KIND_BIT(KIND_CONVERSE) |
+        KIND_BIT(KIND_CONVERSE_STREAM) | KIND_BIT(KIND_INVOKE) | KIND_BIT(KIND_INVOKE_STREAM) |
+        KIND_BIT(KIND_GEMINI_EMBED) | KIND_BIT(KIND_SPEECH);
     return (kinds & KIND_BIT(k)) != 0;
 }
 
@@ -106,7 +107,7 @@ static void count_tokens(struct exchange *x, struct count_job *j)
     j->output = x->meter.output_bytes / 4;
 }
 
-static void count_locally(struct exchange *x)
+void gw_count_usage(struct exchange *x)
 {
     struct usage *u = &x->meter.usage;
     struct count_job j = {.x = x};
@@ -128,7 +129,7 @@ static int settle(struct exchange *x)
     if (x->usage.source != USAGE_UNKNOWN)
         return 0;
     if (gw_must_count(x))
-        count_locally(x);
+        gw_count_usage(x);
     x->usage = x->meter.usage;
     if (x->usage.source != USAGE_UNKNOWN && x->facts &&
         cost_compute(x->facts, &x->usage, x->usage.tier, &nano) == 0)

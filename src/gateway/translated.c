@@ -51,6 +51,34 @@ static int wrong_dialect(struct exchange *x)
         STR_ARG(x->upstream->provider->title), STR_ARG(x->match.endpoint->example));
 }
 
+/* A call in OpenAI's chat dialect, whose provider may lack some of its words. */
+static bool is_chat(const struct exchange *x)
+{
+    return x->match.endpoint->kind == KIND_CHAT && x->dialect == DIALECT_OPENAI && x->body.p &&
+           x->spans && x->spans[BODY_MESSAGES].type == JSON_ARRAY;
+}
+
+static void fit_chat(const struct exchange *x, struct chat_fit *ret)
+{
+    const struct chat_call c = {.provider = x->upstream->provider->id,
+        .facts = x->facts,
+        .body = x->body,
+        .messages = &x->spans[BODY_MESSAGES]};
+
+    chat_fit(&c, ret);
+}
+
+/* The provider's own dialect has what is asked for, and its version of the client's has not. */
+static bool is_better_native(const struct exchange *x)
+{
+    struct chat_fit fit;
+
+    if (x->upstream->provider->faces[0].dialect == DIALECT_OPENAI || !is_chat(x))
+        return false;
+    fit_chat(x, &fit);
+    return fit.native;
+}
+
 /* What an attempt that failed left behind. */
 static void forget_attempt(struct exchange *x)
 {
@@ -70,6 +98,7 @@ int gw_attempt_begin(struct exchange *x)
     const struct face_asked asked = {.dialect = x->dialect,
         .kind = x->match.endpoint->kind,
         .stream = x->stream_asked,
+        .native = is_better_native(x),
         .model = x->model,
         .facts = x->facts};
     const struct provider *p = x->upstream->provider;
@@ -110,17 +139,31 @@ static const struct wire *provider_wire(const struct exchange *x)
 /* It goes on with a response that lies here, of which the provider knows nothing. */
 static bool goes_on_with_kept(const struct exchange *x)
 {
-    const struct json_span *s = &x->spans[BODY_PREVIOUS_RESPONSE];
+    const struct json_span *s;
 
-    if (x->match.endpoint->kind != KIND_RESPONSES || s->type != JSON_STRING)
+    if (x->match.endpoint->kind != KIND_RESPONSES)
         return false;
-    return gw_kept_is(str_at(x->body.p + s->value + 1, s->end - s->value - 2));
+    s = &x->spans[BODY_PREVIOUS_RESPONSE];
+    return s->type == JSON_STRING &&
+           gw_kept_is(str_at(x->body.p + s->value + 1, s->end - s->value - 2));
 }
 
-static bool needs_translation(const struct exchange *x)
+/* Another provider's signatures, which the conversation got from us, would be refused by the one
+ * of the client's dialect. A server of an unknown kind may be what made them. */
+static bool brings_foreign(const struct exchange *x)
+{
+    enum endpoint_kind k = x->match.endpoint->kind;
+    bool has_history = kind_generates(k) || k == KIND_COUNT_TOKENS || k == KIND_GEMINI_COUNT;
+
+    return has_history && !str_eq(x->upstream->provider->id, STR("openai_compatible")) &&
+           canon_sign_is_in(x->body);
+}
+
+bool gw_needs_translation(const struct exchange *x)
 {
     return x->face->dialect != x->dialect || x->up_kind != x->match.endpoint->kind ||
-           goes_on_with_kept(x);
+           x->face->own_forms & KIND_BIT(x->up_kind) || goes_on_with_kept(x) || brings_foreign(x) ||
+           translated_splits_embedding(x);
 }
 
 /* One dialect on both sides, in another envelope: the members pass byte for byte. */
@@ -185,6 +228,26 @@ void translated_note_losses(struct exchange *x)
         x->dropped_params = plain_names(&t->arena, canon_lost_names(&t->call));
 }
 
+int translated_declare(struct exchange *x, const struct chat_fit *fit)
+{
+    struct translated *t = state_of(x);
+    int r = 0;
+
+    if (!t)
+        return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
+    t->error = (struct error){0};
+    canon_call_init(&t->call, &t->arena, &t->error);
+    t->call.losses = translated_config(x)->losses;
+    for (unsigned i = 0; i < fit->edits_n && r == 0; i++)
+        if (fit->edits[i].lost.n)
+            r = canon_drop(
+                &t->call, fit->edits[i].lost, "the model or its provider does not take it");
+    if (r < 0)
+        return translated_failed(x, r);
+    translated_note_losses(x);
+    return 0;
+}
+
 /* --- reading and writing requests --- */
 
 /* The client's body, with the whole conversation in it where the gateway keeps that. */
@@ -238,7 +301,9 @@ static int read_once(struct exchange *x, struct translated *t)
 /* Anthropic's streams begin with the number of input tokens. */
 static uint64_t input_estimate(const struct exchange *x)
 {
-    if (!x->stream_asked || x->dialect != DIALECT_ANTHROPIC || x->face->dialect == x->dialect)
+    bool claude = x->dialect == DIALECT_ANTHROPIC || x->match.endpoint->kind == KIND_INVOKE_STREAM;
+
+    if (!x->stream_asked || !claude || x->face->dialect == x->dialect)
         return 0;
     if (x->body.n <= COUNT_HERE && tokens_ready(x->model))
         return MAX(tokens_of_request(x->model, x->match.endpoint->kind, x->body), 1);
@@ -252,6 +317,16 @@ static bool wants_array(const struct exchange *x)
            !str_eq(http_query_get(x->rq->head.query, STR("alt")), STR("sse"));
 }
 
+/* Those of the body, which its reader found, and those of the fields. */
+static struct str betas_of(struct exchange *x, struct translated *t)
+{
+    struct str field = http_get(&x->rq->head.fields, HTTP_ANTHROPIC_BETA), own = t->as_read.betas;
+
+    if (!own.n || !field.n)
+        return own.n ? own : arena_dup(&t->arena, field);
+    return arena_printf(&t->arena, STR_FMT "," STR_FMT, STR_ARG(own), STR_ARG(field));
+}
+
 static void make_call(struct exchange *x, struct translated *t)
 {
     struct canon_call *c = &t->call;
@@ -261,8 +336,8 @@ static void make_call(struct exchange *x, struct translated *t)
     c->provider = x->upstream->provider->id;
     c->model = arena_dup(&t->arena, x->model);
     c->request = &t->request;
-    c->betas = arena_dup(&t->arena, http_get(&x->rq->head.fields, HTTP_ANTHROPIC_BETA));
-    c->usage_asked = x->usage_asked || x->match.endpoint->kind != KIND_CHAT;
+    c->betas = betas_of(x, t);
+    c->usage_asked = x->usage_asked || !(x->match.endpoint->flags & EP_USAGE_OPT);
     c->input_estimate = input_estimate(x);
     c->array_stream = wants_array(x);
 }
@@ -278,6 +353,19 @@ static int write_translated(struct exchange *x, struct buf *out)
     if ((r = translated_fetch_media(x)) < 0)
         return r;
     return t->provider->write_request(&t->call, &t->request, out);
+}
+
+/* One dialect on both sides, some of whose words the provider lacks: its reply passes as it comes,
+ * unless it names what was renamed. */
+static int write_reworded(struct exchange *x, struct buf *out)
+{
+    struct translated *t = x->translated;
+    int r = write_translated(x, out);
+
+    t->on = r < 0 || chat_renames(&t->call);
+    x->usage_injected =
+        x->stream && !x->usage_asked && !t->on && json_find(buf_str(out), STR("stream_options")).p;
+    return r;
 }
 
 /* Only Bedrock's streams differ, too: those are translated on their way back. */
@@ -297,15 +385,29 @@ static int write_reformed(struct exchange *x, struct buf *out)
         x->stream, out);
 }
 
-/* Counts and embeddings. */
+static int read_other_once(struct exchange *x, struct translated *t)
+{
+    int r = 0;
+
+    if (!t->was_read) {
+        start_call(x, t);
+        r = translated_read_other(x);
+    }
+    t->was_read = r == 0;
+    return r;
+}
+
+/* Counts, embeddings and what else is no answer to messages. */
 static int write_other(struct exchange *x, struct buf *out)
 {
     struct translated *t = x->translated;
+    int r = read_other_once(x, t);
 
-    start_call(x, t);
-    make_call(x, t);
-    t->on = true;
-    int r = translated_write_other(x, out);
+    if (r == 0) {
+        make_call(x, t);
+        t->on = true;
+        r = translated_write_other(x, out);
+    }
     return r == -ENOTSUP ? wrong_dialect(x) : r;
 }
 
@@ -317,8 +419,10 @@ static int write_answer(struct exchange *x, struct buf *out)
     t->provider = provider_wire(x);
     if (!t->client || !t->provider || !t->provider->write_request || !t->client->write_reply)
         return wrong_dialect(x);
-    t->on = !needs_reform(x);
-    return t->on ? write_translated(x, out) : write_reformed(x, out);
+    t->on = !needs_reform(x) || brings_foreign(x);
+    if (!t->on)
+        return write_reformed(x, out);
+    return gw_needs_translation(x) ? write_translated(x, out) : write_reworded(x, out);
 }
 
 static int write_anew(struct exchange *x, struct gw_body *ret)
@@ -329,6 +433,8 @@ static int write_anew(struct exchange *x, struct gw_body *ret)
     if (!t)
         return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
     t->error = (struct error){0};
+    t->made = (struct translated_made){0};
+    x->made_query = STR_NONE;
     buf_init(&ret->own, BODY_OUT_MAX);
     r = kind_generates(x->match.endpoint->kind) ? write_answer(x, &ret->own)
                                                 : write_other(x, &ret->own);
@@ -338,6 +444,12 @@ static int write_anew(struct exchange *x, struct gw_body *ret)
         return translated_failed(x, r);
     translated_note_losses(x);
     t->remade = true;
+    if (t->made.file_n) {
+        ret->of_upload = GW_FILE;
+        ret->file_at = t->made.file_at;
+        ret->length = t->made.file_n;
+        return 0;
+    }
     ret->iov[0] = (struct iovec){ret->own.p, ret->own.n};
     ret->n = 1;
     ret->length = ret->own.n;
@@ -346,8 +458,18 @@ static int write_anew(struct exchange *x, struct gw_body *ret)
 
 int gw_body_for_target(struct exchange *x, struct gw_body *ret)
 {
+    struct chat_fit fit = {.way = CHAT_AS_IT_CAME};
+
     memset(ret, 0, sizeof *ret);
-    return needs_translation(x) || needs_reform(x) ? write_anew(x, ret) : gw_edit_body(x, ret);
+    if (gw_needs_translation(x) || needs_reform(x))
+        return write_anew(x, ret);
+    if (x->upload) {
+        gw_upload_body(x, ret);
+        return 0;
+    }
+    if (is_chat(x))
+        fit_chat(x, &fit);
+    return fit.way == CHAT_ANEW ? write_anew(x, ret) : gw_edit_body(x, &fit, ret);
 }
 
 void gw_body_free(struct gw_body *b)

@@ -5,8 +5,10 @@
  *   translated.c         which attempt is translated; the body of one
  *   translated_reply.c   whole replies, and errors of providers in the client's dialect
  *   translated_stream.c  streams
+ *   translated_predictions.c  Replicate's, which may not be over at once
  *   translated_media.c   pictures and documents by URL, for providers that do not take URLs
- *   translated_count.c   count_tokens, embeddings, rerank
+ *   translated_other.c   calls that are no answers, by kind: translated_count.c (count_tokens),
+ *                        translated_embeddings.c, …
  *
  * For the loop over attempts (attempt.c):
  *   1. set x->upstream, x->model, x->facts; gw_attempt_begin(x)
@@ -22,21 +24,33 @@
 #include "gateway/gateway_int.h"
 #include "json/splice.h"
 
+/* What of a form that is held whole an attempt sends: nothing, all of it, or its file alone. */
+enum gw_of_upload { GW_NOT_UPLOAD, GW_FORM, GW_FILE };
+
 /* What an attempt sends: the client's bytes with edits, or a body of its own. */
 struct gw_body {
     struct iovec iov[2 * SPLICE_MAX_EDITS + 1];
     unsigned n;
     uint64_t length;
     struct buf own; /* of what has to be made anew */
+    enum gw_of_upload of_upload; /* then iov is empty, and gw_upload_send() sends it */
+    uint64_t file_at;            /* where the file begins in the form */
 };
 
 /* Decides x->face and x->up_kind for x->upstream and x->model, and forgets what the attempt before
  * it left: error, outcome, usage. 0; 400 unsupported_dialect in x->error. */
 int gw_attempt_begin(struct exchange *x);
 /* The body of this attempt, for calls with a JSON body. Views are good until gw_body_free() and the
- * next attempt. 0 or x->error. May suspend (pictures are fetched). */
+ * next attempt. 0 or x->error. May suspend (pictures are fetched, forms are read again). */
 int gw_body_for_target(struct exchange *x, struct gw_body *ret);
 void gw_body_free(struct gw_body *b);
+/* Starts the upstream call and sends the body. 0 or x->error. */
+int gw_body_send(struct exchange *x, const struct gw_body *b, struct http_call **ret);
+/* The form as it came, with the target's name of the model in it; and what of_upload says. */
+void gw_upload_body(const struct exchange *x, struct gw_body *ret);
+int gw_upload_send(struct exchange *x, const struct gw_body *b, struct http_call *c);
+/* Whether the attempt's body has to be made anew. */
+bool gw_needs_translation(const struct exchange *x);
 /* Whether the attempt that runs is translated. */
 bool gw_is_translated(const struct exchange *x);
 /* Whether its body is made anew, be it only in another envelope: then it goes to the provider's

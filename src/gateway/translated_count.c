@@ -1,7 +1,6 @@
 /*
- * Translated calls that are no answers: counting a prompt's tokens, and embeddings. They go the way
- * of all attempts (translated.c); only what stands in the bodies is another thing. Where no
- * provider counts, the gateway does, and says so.
+ * Counting a prompt's tokens: by the provider, in its dialect. Where no provider counts, the
+ * gateway does, and says so.
  */
 #include "gateway/own.h"
 #include "gateway/translated_int.h"
@@ -10,7 +9,6 @@
 #include "providers/face.h"
 #include "runtime/offload.h"
 #include "translate/count.h"
-#include "translate/embeddings.h"
 
 #include <errno.h>
 
@@ -19,94 +17,44 @@ static const struct wire *client_counts(const struct exchange *x)
     return count_wire_for(x->dialect, x->match.endpoint->kind, x->match.rest);
 }
 
-bool translated_is_count(const struct exchange *x)
+static bool is_count(const struct exchange *x)
 {
     return client_counts(x) != NULL;
 }
 
-bool translated_is_embedding(const struct exchange *x)
-{
-    enum endpoint_kind k = x->match.endpoint->kind;
-
-    return k == KIND_EMBEDDINGS || k == KIND_GEMINI_EMBED;
-}
-
-/* --- requests --- */
-
-static enum embed_wire client_embeds(const struct exchange *x)
-{
-    if (x->dialect == DIALECT_OPENAI)
-        return EMBED_OPENAI;
-    return str_ends(x->match.rest, STR(":embedContent")) ? EMBED_GEMINI_ONE : EMBED_GEMINI;
-}
-
-static enum embed_wire provider_embeds(const struct exchange *x)
-{
-    if (x->face->dialect == DIALECT_OPENAI)
-        return EMBED_OPENAI;
-    return embed_wire_of(x->upstream->provider->id, x->model);
-}
-
-static int write_count(struct exchange *x, struct buf *out)
-{
-    struct translated *t = x->translated;
-    int r = t->was_read ? 0 : count_read_request(&t->call, t->client, x->body, &t->request);
-
-    t->was_read = r == 0;
-    return r < 0 ? r : count_write_request(&t->call, t->provider, &t->request, out);
-}
-
-static int write_embedding(struct exchange *x, struct buf *out)
-{
-    struct translated *t = x->translated;
-    unsigned n = 0;
-    int r = 0;
-
-    if (!t->embed) {
-        if (!(t->embed = arena_new(&t->arena, struct embed_request)))
-            return -ENOMEM;
-        r = embed_read_request(&t->call, client_embeds(x), x->body, t->embed);
-    }
-    if (r == 0)
-        r = embed_write_request(&t->call, provider_embeds(x), t->embed, 0, out, &n);
-    if (r == 0 && n < t->embed->inputs_n)
-        return canon_fail(&t->call, STR("input"),
-            "This provider takes at most %u inputs in one call, not %u.", n, t->embed->inputs_n);
-    t->embedded_n = n;
-    return r;
-}
-
-int translated_write_other(struct exchange *x, struct buf *out)
+static int read_request(struct exchange *x)
 {
     struct translated *t = x->translated;
 
-    if (translated_is_embedding(x))
-        return write_embedding(x, out);
     t->client = client_counts(x);
-    t->provider = count_wire_for(x->face->dialect, x->up_kind, STR("input_tokens"));
-    return t->client && t->provider && count_is_served(t->provider) ? write_count(x, out)
-                                                                    : -ENOTSUP;
+    return count_read_request(&t->as_read, t->client, x->body, &t->request);
 }
 
-/* --- replies --- */
-
-int translated_other_reply(struct exchange *x, struct str body, struct buf *out)
+static int write_request(struct exchange *x, struct buf *out)
 {
     struct translated *t = x->translated;
-    struct embed_reply reply = {0};
-    uint64_t tokens;
-    int r;
 
-    if (translated_is_embedding(x)) {
-        r = embed_read_reply(&t->call, provider_embeds(x), body, t->embedded_n, &reply);
-        if (r < 0)
-            return r;
-        translated_usage(x, &reply.usage);
-        return embed_write_reply(&t->call, t->embed, &reply, out);
-    }
-    r = count_read_reply(&t->call, t->provider, body, &tokens);
+    t->provider = count_wire_for(x->face->dialect, x->up_kind, STR("input_tokens"));
+    return t->provider && count_is_served(t->provider)
+               ? count_write_request(&t->call, t->provider, &t->request, out)
+               : -ENOTSUP;
+}
+
+static int write_reply(struct exchange *x, struct str body, struct buf *out)
+{
+    struct translated *t = x->translated;
+    uint64_t tokens;
+    int r = count_read_reply(&t->call, t->provider, body, &tokens);
+
     return r < 0 ? r : count_write_reply(&t->call, t->client, tokens, out);
 }
+
+const struct translated_other translated_counts = {
+    .is = is_count,
+    .read = read_request,
+    .write = write_request,
+    .reply = write_reply,
+};
 
 /* --- counting here --- */
 
@@ -116,7 +64,7 @@ bool gw_counts_here(const struct exchange *x)
         KIND_BIT(KIND_COUNT_TOKENS) | KIND_BIT(KIND_GEMINI_COUNT) | KIND_BIT(KIND_RESPONSES_AUX);
 
     return counting & KIND_BIT(x->match.endpoint->kind) && kind_generates(x->up_kind) &&
-           translated_is_count(x);
+           is_count(x);
 }
 
 struct count_job {

@@ -61,8 +61,11 @@ void translated_reply_fields(
     limits_fields(x, out);
     kept_fields(from, out->n > before, out);
     if (id.n) /* the provider's, under the name that the client's SDK reads */
-        http_put(
-            out, x->dialect == DIALECT_ANTHROPIC ? STR("request-id") : STR("x-request-id"), id);
+        http_put(out, dialect_request_id_field(x->dialect), id);
+    if (x->match.endpoint->kind == KIND_INVOKE_STREAM) /* of what stands in the chunks */
+        http_put(out, STR("x-amzn-bedrock-content-type"), STR("application/json"));
+    if (x->usage.source == USAGE_COUNTED)
+        http_put(out, STR("x-smartflow-tokens-estimated"), STR("true"));
     http_put(out, STR("content-type"), type);
     if (x->stream) {
         http_put(out, STR("cache-control"), STR("no-cache"));
@@ -83,13 +86,6 @@ static const struct wire *error_wire(enum dialect d)
     if (!w)
         w = wire_for(d, d == DIALECT_ANTHROPIC ? KIND_MESSAGES : KIND_GENERATE);
     return w ? w : wire_of(WIRE_CHAT);
-}
-
-static int retry_after(const struct http_head *h)
-{
-    uint64_t s;
-
-    return str_u64(http_get(&h->fields, HTTP_RETRY_AFTER), &s) == 0 ? (int)MIN(s, 86400u) : 0;
 }
 
 static int decoded(
@@ -143,7 +139,7 @@ __attribute__((noinline)) int gw_upstream_error(
         ret->message = arena_printf(&x->arena, STR_FMT " answered with status %d.",
             STR_ARG(x->upstream->provider->title), h->status);
     if (!ret->retry_after_s)
-        ret->retry_after_s = retry_after(h);
+        ret->retry_after_s = gw_retry_after_s(h);
     return 0;
 }
 
@@ -215,6 +211,15 @@ static int understood(struct exchange *x, const struct http_head *h, struct str 
     return r < 0 ? translated_failed(x, r) : 0;
 }
 
+static struct str whole_type(const struct exchange *x)
+{
+    const struct translated *t = x->translated;
+
+    if (t->made.reply_type.n)
+        return t->made.reply_type;
+    return x->stream ? translated_stream_type(t) : STR("application/json");
+}
+
 /* An attempt before this one may have begun the reply, with keep-alives. */
 static int send_whole(struct exchange *x, const struct http_head *h, struct str body)
 {
@@ -226,8 +231,7 @@ static int send_whole(struct exchange *x, const struct http_head *h, struct str 
         return http_reply_end_with(x->rq, &iov, 1, STR_NONE);
     }
     fields = gw_scratch();
-    translated_reply_fields(
-        x, h, x->stream ? translated_stream_type(x->translated) : STR("application/json"), fields);
+    translated_reply_fields(x, h, whole_type(x), fields);
     return http_reply(x->rq, 200, buf_str(fields), body);
 }
 
@@ -235,15 +239,19 @@ __attribute__((noinline)) int translated_relay_whole(
     struct exchange *x, struct http_call *c, const struct http_head *h)
 {
     _cleanup_(buf_free) struct buf out = {0};
+    _cleanup_(gw_followup_end) struct followup last = {0};
     struct canon_reply reply = {0};
-    struct str body;
-    int r = http_call_read_all(c, LIMIT_RESPONSE_BYTES, &body);
+    struct str body = x->held_reply;
+    int r = body.p ? 0 : http_call_read_all(c, LIMIT_RESPONSE_BYTES, &body);
 
     if (r < 0)
         return gw_upstream_broke(x, r);
     buf_init(&out, 2 * LIMIT_RESPONSE_BYTES);
-    if ((r = understood(x, h, body, &reply, &out)) < 0) {
-        x->outcome = OUTCOME_UPSTREAM_ERROR;
+    if ((r = translated_await_prediction(x, h, &body, &last)) == 0)
+        r = understood(x, h, body, &reply, &out);
+    if (r < 0) {
+        if (x->outcome == OUTCOME_PENDING)
+            x->outcome = OUTCOME_UPSTREAM_ERROR;
         return r;
     }
     x->outcome = OUTCOME_OK;
@@ -251,7 +259,8 @@ __attribute__((noinline)) int translated_relay_whole(
     translated_note_losses(x);
     if (x->match.endpoint->kind == KIND_RESPONSES)
         translated_keep(x, x->stream ? translated_last_response(buf_str(&out)) : buf_str(&out));
-    ledger_reply_bytes(x, buf_str(&out));
+    if (!str_starts(x->translated->made.reply_type, STR("audio/")))
+        ledger_reply_bytes(x, buf_str(&out));
     x->reply_first_at = clock_now();
     gw_account(x);
     return send_whole(x, h, buf_str(&out)) < 0 ? gw_client_gone(x) : 0;
@@ -261,6 +270,8 @@ int gw_relay_translated(struct exchange *x, struct http_call *c, const struct ht
 {
     if (h->status >= 300)
         return relay_error(x, c, h);
+    if (!kind_generates(x->match.endpoint->kind))
+        return translated_other_relay(x, c, h);
     if (!x->stream_asked || is_type(h, STR("application/json")))
         return translated_relay_whole(x, c, h);
     return translated_relay_stream(x, c, h);

@@ -87,15 +87,14 @@ static void tstream_free(struct tstream *t)
 /* --- to the client --- */
 
 /* Behind the first token the request's own bytes are not needed any more. */
-static int begin(struct tstream *t, bool head_only)
+int translated_stream_begin(struct exchange *x, const struct http_head *from, bool head_only)
 {
-    struct exchange *x = t->x;
     int r = 0;
 
     if (!http_reply_begun(x->rq)) {
         translated_note_losses(x);
         struct buf *fields = gw_scratch();
-        translated_reply_fields(x, t->head, translated_stream_type(x->translated), fields);
+        translated_reply_fields(x, from, translated_stream_type(x->translated), fields);
         r = http_reply_begin(x->rq, 200, buf_str(fields), HTTP_LENGTH_UNKNOWN);
     } else if (!x->head_only) {
         return 0;
@@ -116,7 +115,7 @@ static int flush(struct tstream *t)
 
     if (!t->out.n || (gw_nothing_sent(x) && !t->stream.content && !t->stream.finished))
         return 0;
-    if (gw_nothing_sent(x) && (r = begin(t, false)) < 0)
+    if (gw_nothing_sent(x) && (r = translated_stream_begin(x, t->head, false)) < 0)
         return r;
     ledger_reply_bytes(x, buf_str(&t->out));
     r = http_reply_put(x->rq, &iov, 1);
@@ -144,7 +143,7 @@ static int ping(struct tstream *t)
 {
     struct str s = gw_keep_alive(t->x);
     struct iovec iov = {(char *)s.p, s.n};
-    int r = begin(t, gw_nothing_sent(t->x));
+    int r = translated_stream_begin(t->x, t->head, gw_nothing_sent(t->x));
 
     t->quiet_from = clock_now();
     if (r == 0 && s.n && (r = http_reply_put(t->x->rq, &iov, 1)) > 0)
@@ -239,7 +238,7 @@ static int end_reply(struct tstream *t)
     struct exchange *x = t->x;
     struct str trailers = STR_NONE;
 
-    if (gw_nothing_sent(x) && begin(t, false) < 0)
+    if (gw_nothing_sent(x) && translated_stream_begin(x, t->head, false) < 0)
         return -EPIPE;
     if (gw_account_may_wait(x) && flush(t) < 0)
         return -EPIPE;

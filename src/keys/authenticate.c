@@ -206,6 +206,21 @@ static int take_key(struct exchange *x, struct str secret)
     return 0;
 }
 
+/* A call that a client of AWS's signed. To check that, the gateway would need the secret itself,
+ * and of virtual keys it keeps digests alone. */
+static bool is_signed(const struct exchange *x)
+{
+    return str_istarts(http_get(&x->rq->head.fields, HTTP_AUTHORIZATION), STR("AWS4-"));
+}
+
+static int refuse_signature(struct exchange *x)
+{
+    x->error.hint = STR("Set AWS_BEARER_TOKEN_BEDROCK to the virtual key (sk-sf-...) in place of "
+                        "access keys, or send the key in 'x-api-key' beside the signature.");
+    return exchange_fail(x, 403, STR("invalid_api_key"),
+        STR("Signatures of AWS (SigV4) cannot be checked against a virtual key."));
+}
+
 static int authenticate(struct exchange *x)
 {
     const struct keys_settings *set = x->keys_settings;
@@ -227,6 +242,8 @@ static int authenticate(struct exchange *x)
             STR("Use a key that begins with sk-sf-. (The gateway passes providers' own keys on "
                 "only "
                 "where SMARTFLOW_PASSTHROUGH_KEYS=true.)"));
+    if (is_signed(x))
+        return refuse_signature(x);
     return refuse(x, STR("No API key was sent."),
         STR("Send a virtual key as 'Authorization: Bearer sk-sf-...' or in 'x-api-key'."));
 }

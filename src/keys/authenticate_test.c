@@ -87,6 +87,19 @@ static void test_refused(void)
     CHECK(made.x.error.hint.n > 0);
 }
 
+/* A signature says nothing that could be checked here; a key beside it does. */
+static void test_signed(void)
+{
+    const char *sig = "Authorization: AWS4-HMAC-SHA256 Credential=" ONE "/20260101/us-east-1/"
+                      "bedrock/aws4_request, SignedHeaders=host, Signature=00\r\n";
+    char both[512];
+
+    CHECK_STR(who(sig), STR("403 invalid_api_key"));
+    CHECK(str_find(made.x.error.hint, STR("AWS_BEARER_TOKEN_BEDROCK")) >= 0);
+    snprintf(both, sizeof both, "%sx-api-key: " ONE "\r\n", sig);
+    CHECK_STR(who(both), STR("one"));
+}
+
 /* No refusal repeats the credential. */
 static void test_secret_stays(void)
 {
@@ -238,6 +251,7 @@ int main(void)
     TAP_RUN(test_places);
     TAP_RUN(test_none);
     TAP_RUN(test_refused);
+    TAP_RUN(test_signed);
     TAP_RUN(test_secret_stays);
     TAP_RUN(test_several);
     TAP_RUN(test_passthrough);

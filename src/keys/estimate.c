@@ -88,7 +88,7 @@ static bool has_pictures(struct str body)
 {
     static const struct str marks[] = {STR_INIT("\"image_url\""), STR_INIT("\"input_image\""),
         STR_INIT("\"inlineData\""), STR_INIT("\"inline_data\""), STR_INIT("\"file_data\""),
-        STR_INIT("\"input_audio\""), STR_INIT("\"base64\"")};
+        STR_INIT("\"input_audio\""), STR_INIT("\"base64\""), STR_INIT("\"bytes\"")};
 
     return body.n >= PICTURES_BYTES && json_mentions(body, marks, ARRAY_LEN(marks));
 }
@@ -162,6 +162,25 @@ static uint64_t gemini_number(const struct exchange *x, struct str camel, struct
     return v.n && json_u64(v, &n) == 0 ? MIN(n, (uint64_t)1 << 32) : 0;
 }
 
+static uint64_t converse_maximum(const struct exchange *x)
+{
+    static const struct str names[] = {STR_INIT("inferenceConfig")};
+    struct str o;
+    uint64_t n;
+
+    json_members(x->body, names, &o, 1);
+    struct str v = json_type_of(o) == JSON_OBJECT ? json_find(o, STR("maxTokens")) : STR_NONE;
+    return v.n && json_u64(v, &n) == 0 ? MIN(n, (uint64_t)1 << 32) : 0;
+}
+
+static bool is_bedrock(const struct exchange *x)
+{
+    enum endpoint_kind k = x->match.endpoint->kind;
+
+    return k == KIND_CONVERSE || k == KIND_CONVERSE_STREAM || k == KIND_INVOKE ||
+           k == KIND_INVOKE_STREAM;
+}
+
 static bool is_gemini(const struct exchange *x)
 {
     return x->match.endpoint->kind == KIND_GENERATE ||
@@ -176,6 +195,8 @@ static uint64_t stated_maximum(const struct exchange *x)
         return gemini_number(x, STR("maxOutputTokens"), STR("max_output_tokens"));
     most = number(x, BODY_MAX_COMPLETION_TOKENS, 0);
     most = MAX(most, number(x, BODY_MAX_TOKENS, 0));
+    if (is_bedrock(x)) /* some models are invoked with Converse's words, too */
+        most = MAX(most, converse_maximum(x));
     return MAX(most, number(x, BODY_MAX_OUTPUT_TOKENS, 0));
 }
 
@@ -217,6 +238,10 @@ static bool writes_text(enum endpoint_kind k)
         [KIND_COMPLETE] = true,
         [KIND_GENERATE] = true,
         [KIND_STREAM_GENERATE] = true,
+        [KIND_CONVERSE] = true,
+        [KIND_CONVERSE_STREAM] = true,
+        [KIND_INVOKE] = true,
+        [KIND_INVOKE_STREAM] = true,
     };
     return yes[k];
 }
@@ -253,7 +278,8 @@ void estimate_make(struct exchange *x, unsigned default_output, struct estimate 
     e->input = e->rough ? x->body.n : x->body.n ? tokens_guess(x->body) : 0;
     e->cache_writes = x->facts &&
                       x->facts->rates[0][0].cache_write_5m > x->facts->rates[0][0].input &&
-                      json_mentions(x->body, (const struct str[]){STR("\"cache_control\"")}, 1);
+                      json_mentions(x->body,
+                          (const struct str[]){STR("\"cache_control\""), STR("\"cachePoint\"")}, 2);
     if (writes_text(ep->kind))
         e->output = output_tokens(x, default_output);
     if (ep->kind == KIND_IMAGES || ep->kind == KIND_IMAGE_EDITS)

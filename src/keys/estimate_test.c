@@ -199,6 +199,11 @@ static void test_output(void)
             "{\"generationConfig\":{\"maxOutputTokens\":9,\"candidateCount\":2}}", 18},
         {"/v1beta/models/m:generateContent", "{\"generation_config\":{\"max_output_tokens\":9}}",
             9},
+        {"/model/m/converse", "{\"inferenceConfig\":{\"maxTokens\":9}}", 9},
+        {"/model/m/converse-stream", "{\"inferenceConfig\":{\"topP\":1},\"messages\":[]}", 4096},
+        {"/model/m/invoke", "{\"max_tokens\":5}", 5},
+        {"/bedrock/model/m/invoke-with-response-stream", "{\"inferenceConfig\":{\"maxTokens\":8}}",
+            8},
         {"/v1/embeddings", "{\"input\":\"abc\"}", 0},
     };
 

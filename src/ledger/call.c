@@ -328,6 +328,22 @@ static void put_try(struct payload *p, const struct routing_try *t)
     payload_close(p);
 }
 
+static void put_candidates(struct payload *p, const struct routing_log *r)
+{
+    if (!r->candidates_n)
+        return;
+    payload_array(p, "candidates");
+    for (unsigned i = 0; i < r->candidates_n; i++) {
+        const struct routing_candidate *c = &r->candidates[i];
+        payload_item_object(p);
+        put_str(p, "model", str_to(c->model, LEDGER_MODEL_BYTES));
+        put_str(p, "provider", c->provider);
+        put_str(p, "why", c->why);
+        payload_close(p);
+    }
+    payload_close(p);
+}
+
 /* What routing decided; nothing where a name alone led to its provider. */
 static void put_routing(struct payload *p, const struct exchange *x)
 {
@@ -336,11 +352,14 @@ static void put_routing(struct payload *p, const struct exchange *x)
     if (!r)
         return;
     payload_object(p, "routing");
+    put_candidates(p, r);
     put_str(p, "chain", r->chain);
     put_int(p, "fallback_used", r->fallback_used);
     put_int(p, "fallbacks", r->fallbacks);
     put_int(p, "hedges", r->hedges);
     put_str(p, "note", r->note);
+    put_str(p, "shadow", str_to(r->shadow, LEDGER_MODEL_BYTES));
+    put_str(p, "shadow_provider", r->shadow_provider);
     put_int(p, "skipped", r->skipped_n);
     put_str(p, "strategy", r->strategy);
     if (r->tries_n)

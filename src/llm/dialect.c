@@ -1,6 +1,9 @@
 /* Errors in each dialect. See llm/dialect.h. */
 #include "llm/dialect.h"
 
+#include "base/macros.h"
+#include "http/eventstream.h"
+
 static const struct str names[DIALECTS] = {
     [DIALECT_OPENAI] = STR_INIT("openai"),
     [DIALECT_ANTHROPIC] = STR_INIT("anthropic"),
@@ -105,6 +108,18 @@ static struct str bedrock_type(int status)
         return STR("ServiceUnavailableException");
     }
     return status >= 500 ? STR("InternalServerException") : STR("ValidationException");
+}
+
+int dialect_status(enum dialect d, int status)
+{
+    return d == DIALECT_BEDROCK && status == 401 ? 403 : status;
+}
+
+struct str dialect_request_id_field(enum dialect d)
+{
+    return d == DIALECT_ANTHROPIC ? STR("request-id")
+           : d == DIALECT_BEDROCK ? STR("x-amzn-requestid")
+                                  : STR("x-request-id");
 }
 
 struct str dialect_error_type(enum dialect d, int status)
@@ -219,10 +234,59 @@ void dialect_error_body(
     }
 }
 
+/* --- AWS frames --- */
+
+static int put_frame(
+    struct buf *out, struct str kind, struct str type_name, struct str type, struct str payload)
+{
+    const struct eventstream_header headers[] = {
+        {type_name, EVENTSTREAM_STRING, type},
+        {STR(":content-type"), EVENTSTREAM_STRING, STR("application/json")},
+        {STR(":message-type"), EVENTSTREAM_STRING, kind},
+    };
+    return eventstream_write(out, headers, ARRAY_LEN(headers), payload);
+}
+
+int dialect_put_frame(struct buf *out, struct str event, struct str payload)
+{
+    return put_frame(out, STR("event"), STR(":event-type"), event, payload);
+}
+
+/* The exceptions that the service model allows in a stream, by what they say. */
+static struct str stream_exception(int status)
+{
+    switch (status) {
+    case 429:
+        return STR("throttlingException");
+    case 424:
+        return STR("modelStreamErrorException");
+    case 503:
+    case 529:
+        return STR("serviceUnavailableException");
+    }
+    return status >= 400 && status < 500 ? STR("validationException")
+                                         : STR("internalServerException");
+}
+
+static void put_exception(const struct error *e, struct buf *out)
+{
+    _cleanup_(buf_free) struct buf payload = {0};
+
+    buf_init(&payload, 32 * 1024);
+    buf_addstr(&payload, STR("{\"message\":"));
+    put_message(e, &payload);
+    buf_addc(&payload, '}');
+    put_frame(out, STR("exception"), STR(":exception-type"), stream_exception(e->status),
+        buf_str(&payload));
+}
+
 void dialect_stream_error(enum stream_style s, const struct error *e, struct str request_id,
     uint64_t sequence, struct buf *out)
 {
     switch (s) {
+    case STREAM_BEDROCK:
+        put_exception(e, out);
+        return;
     case STREAM_ANTHROPIC:
         buf_addstr(out, STR("event: error\ndata: "));
         put_anthropic(e, request_id, out);

@@ -1,8 +1,10 @@
-/* Errors in the three front dialects: valid JSON and complete events, whatever the texts hold. */
+/* Errors in the dialects that clients speak: valid JSON and complete events, whatever the texts
+ * hold. */
 #include "llm/dialect.h"
 
 #include "base/macros.h"
 #include "base/tap.h"
+#include "http/eventstream.h"
 #include "json/scan.h"
 #include <stdlib.h>
 
@@ -83,6 +85,50 @@ static void test_gemini(void)
     CHECK(str_find(b, STR("\"reason\":\"model_not_found\"")) > 0);
     CHECK(str_find(b, STR("\"field\":\"model\"")) > 0);
     CHECK(valid(render(DIALECT_GEMINI, &(struct error){.status = 503}, STR_NONE)));
+}
+
+static void test_bedrock(void)
+{
+    struct str b = render(DIALECT_BEDROCK, &plain, STR("req-1"));
+
+    CHECK(valid(b));
+    CHECK_STR(at(b, "message"), STR("The model 'x' does not exist. Did you mean 'y'?"));
+    CHECK_STR(at(b, "__type"), STR("ResourceNotFoundException"));
+    CHECK_EQ(dialect_status(DIALECT_BEDROCK, 401), 403);
+    CHECK_EQ(dialect_status(DIALECT_BEDROCK, 429), 429);
+    CHECK_EQ(dialect_status(DIALECT_OPENAI, 401), 401);
+}
+
+/* A stream's error is one checked frame, whatever its text. */
+static void test_bedrock_stream(void)
+{
+    static const struct {
+        int status;
+        const char *name;
+    } rows[] = {{400, "validationException"}, {404, "validationException"},
+        {424, "modelStreamErrorException"}, {429, "throttlingException"},
+        {500, "internalServerException"}, {502, "internalServerException"},
+        {503, "serviceUnavailableException"}, {529, "serviceUnavailableException"}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        _cleanup_(eventstream_free) struct eventstream frames;
+        struct eventstream_message m = {0};
+        struct error e = plain;
+        e.status = rows[i].status;
+        e.message = STR("a \"b\"\r\n");
+        e.hint = STR_NONE;
+        buf_free(&body);
+        buf_init(&body, 64 * 1024);
+        dialect_stream_error(STREAM_BEDROCK, &e, STR("req-1"), 7, &body);
+        eventstream_init(&frames);
+        CHECK_EQ(eventstream_feed(&frames, buf_str(&body)), 0);
+        CHECK_EQ(eventstream_next(&frames, &m), 1);
+        CHECK_STR(m.raw, buf_str(&body));
+        CHECK_STR(eventstream_string(&m, STR(":message-type")), STR("exception"));
+        CHECK_STR(eventstream_string(&m, STR(":exception-type")), str_of(rows[i].name));
+        CHECK_STR(m.payload, STR("{\"message\":\"a \\\"b\\\"\\r\\n\"}"));
+        CHECK_EQ(eventstream_end(&frames), 0);
+    }
 }
 
 static void test_types(void)
@@ -182,6 +228,8 @@ int main(void)
     TAP_RUN(test_openai);
     TAP_RUN(test_anthropic);
     TAP_RUN(test_gemini);
+    TAP_RUN(test_bedrock);
+    TAP_RUN(test_bedrock_stream);
     TAP_RUN(test_types);
     TAP_RUN(test_hostile);
     TAP_RUN(test_streams);

@@ -11,6 +11,7 @@
 #define O    DIALECT_OPENAI
 #define A    DIALECT_ANTHROPIC
 #define G    DIALECT_GEMINI
+#define B    DIALECT_BEDROCK
 #define ROW(d, k, m, f, p, ex, st)                                                                 \
     {                                                                                              \
         .dialect = d, .kind = KIND_##k, .methods = m, .flags = f, .pattern = STR_INIT(p),          \
@@ -147,12 +148,24 @@ static const struct endpoint table[] = {
         "/v1beta/batches/{name}", OTHER),
     ROW(G, GEMINI_OTHER, M(GET), EP_RAW_BODY, "operations/{item}", "/v1beta/operations/{name}",
         OTHER),
+
+    /* A model's id stands in one segment, with %3A and, of an ARN, %2F. */
+    ROW(B, CONVERSE, M(POST), EP_JSON | EP_MODEL_PATH | EP_METERED, "model/{model}/converse",
+        "/model/{model}/converse", OTHER),
+    ROW(B, CONVERSE_STREAM, M(POST), EP_JSON | EP_MODEL_PATH | EP_METERED | EP_STREAM,
+        "model/{model}/converse-stream", "/model/{model}/converse-stream", BEDROCK),
+    ROW(B, INVOKE, M(POST), EP_JSON | EP_MODEL_PATH | EP_METERED, "model/{model}/invoke",
+        "/model/{model}/invoke", OTHER),
+    ROW(B, INVOKE_STREAM, M(POST), EP_JSON | EP_MODEL_PATH | EP_METERED | EP_STREAM,
+        "model/{model}/invoke-with-response-stream", "/model/{model}/invoke-with-response-stream",
+        BEDROCK),
 };
 
 #undef M
 #undef O
 #undef A
 #undef G
+#undef B
 #undef ROW
 
 static const struct str kind_names[ENDPOINT_KINDS] = {
@@ -224,12 +237,18 @@ static struct str next_segment(struct str *path)
 static bool is_door(struct str s)
 {
     return str_eq(s, STR("anthropic")) || str_eq(s, STR("cursor")) || str_eq(s, STR("azure")) ||
-           str_eq(s, STR("gemini"));
+           str_eq(s, STR("gemini")) || str_eq(s, STR("bedrock"));
 }
 
 static bool is_version(struct str s)
 {
     return str_eq(s, STR("v1")) || str_eq(s, STR("v1beta")) || str_eq(s, STR("v1alpha"));
+}
+
+/* Cohere's SDKs ask for a rerank below /v2, in nearly the same shape. */
+static bool is_cohere_rerank(struct str version, struct str rest)
+{
+    return str_eq(version, STR("v2")) && str_eq(rest, STR("/rerank"));
 }
 
 /* door, version(s) and "openai/deployments/NAME" are taken off; what is left is m->rest. */
@@ -248,7 +267,7 @@ static void cut_path(struct str path, struct endpoint_match *m)
         before = rest;
         s = next_segment(&rest);
     }
-    while (is_version(s)) {
+    while (is_version(s) || is_cohere_rerank(s, rest)) {
         m->version = s;
         before = rest;
         s = next_segment(&rest);
@@ -318,6 +337,9 @@ static enum dialect guess_dialect(const struct http_head *h, const struct endpoi
         return DIALECT_GEMINI;
     if (str_eq(m->door, STR("azure")))
         return DIALECT_OPENAI;
+    bool any_door = !m->door.n || str_eq(m->door, STR("cursor"));
+    if (str_eq(m->door, STR("bedrock")) || (any_door && str_starts(m->rest, STR("model/"))))
+        return DIALECT_BEDROCK;
     if (str_eq(m->door, STR("anthropic")) || http_has(&h->fields, HTTP_ANTHROPIC_VERSION))
         return DIALECT_ANTHROPIC;
     if (str_starts(m->rest, STR("messages")))

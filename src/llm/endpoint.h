@@ -77,7 +77,7 @@ struct endpoint {
 
 struct endpoint_match {
     const struct endpoint *endpoint;
-    struct str door;    /* "", "anthropic", "cursor", "azure", "gemini" */
+    struct str door;    /* "", "anthropic", "cursor", "azure", "gemini", "bedrock" */
     struct str version; /* "v1", "v1beta", "v1alpha", "" as the client sent it */
     struct str rest;  /* canonical path below door and version, still encoded: "chat/completions" */
     struct str id;    /* what {id} matched, still encoded */

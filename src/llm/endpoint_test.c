@@ -118,6 +118,10 @@ static void test_rows(void)
         {DIALECT_GEMINI, "/gemini/v1beta", ""},
         {DIALECT_GEMINI, "/v1", "x-goog-api-key: k\r\n"},
         {DIALECT_GEMINI, "", "x-goog-api-key: k\r\n"},
+        {DIALECT_BEDROCK, "", ""},
+        {DIALECT_BEDROCK, "/bedrock", ""},
+        {DIALECT_BEDROCK, "/bedrock/", "anthropic-version: 2023-06-01\r\n"},
+        {DIALECT_BEDROCK, "/v1", "x-goog-api-key: k\r\n"},
     };
     unsigned n, reached = 0;
     const struct endpoint *e = endpoint_table(&n);
@@ -196,6 +200,11 @@ static void test_own_paths(void)
     CHECK_STR(what("POST", "/anthropic/v1/chat/completions"), STR("404"));
     CHECK_STR(what("POST", "/gemini/v1beta/messages"), STR("404"));
     CHECK_STR(what("POST", "/azure/openai/v1/messages"), STR("404"));
+    CHECK_STR(what("POST", "/bedrock/v1/messages"), STR("404"));
+    CHECK_STR(what("POST", "/v2/rerank"), STR("openai rerank"));
+    CHECK_STR(what("POST", "/v2/rerank/x"), STR("404"));
+    CHECK_STR(what("POST", "/v2/chat/completions"), STR("404"));
+    CHECK_STR(what("POST", "/anthropic/model/m/converse"), STR("404"));
 }
 
 static void test_error_dialects(void)
@@ -211,6 +220,9 @@ static void test_error_dialects(void)
     CHECK_EQ(ask("GET", "/v1/cachedContents/x", "")->d, DIALECT_GEMINI);
     CHECK_EQ(ask("PUT", "/v1/cachedContents", "")->d, DIALECT_GEMINI);
     CHECK_EQ(ask("DELETE", "/v1/chat/completions", "")->d, DIALECT_OPENAI);
+    CHECK_EQ(ask("POST", "/bedrock/nothing", "")->d, DIALECT_BEDROCK);
+    CHECK_EQ(ask("POST", "/model/m/explode", "")->d, DIALECT_BEDROCK);
+    CHECK_EQ(ask("GET", "/model/m/converse", "")->d, DIALECT_BEDROCK);
 }
 
 static uint16_t allow_of(const char *method, const char *target)
@@ -264,6 +276,27 @@ static void test_models_in_paths(void)
     CHECK_STR(what("POST", "/v1beta/models/:generateContent"), STR("404"));
     CHECK_STR(what("POST", "/v1beta/models/a:explode"), STR("404"));
     CHECK_STR(what("GET", "/v1/models/"), STR("openai models"));
+}
+
+/* A model's id is one segment, as boto3 writes it. */
+static void test_bedrock(void)
+{
+    struct asked *a =
+        ask("POST", "/bedrock/model/us.anthropic.claude-x-v1%3A0/converse-stream", "");
+
+    CHECK_STR(text_of(a), STR("bedrock converse_stream"));
+    CHECK_STR(a->m.door, STR("bedrock"));
+    CHECK_STR(a->m.model, STR("us.anthropic.claude-x-v1%3A0"));
+    CHECK_STR(a->m.rest, STR("model/us.anthropic.claude-x-v1%3A0/converse-stream"));
+    a = ask(
+        "POST", "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx/invoke", "");
+    CHECK_STR(text_of(a), STR("bedrock invoke_model"));
+    CHECK_STR(a->m.model, STR("arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx"));
+    CHECK_STR(
+        what("POST", "/model/m/invoke-with-response-stream"), STR("bedrock invoke_model_stream"));
+    CHECK_STR(what("POST", "/model/a/b/converse"), STR("404"));
+    CHECK_STR(what("POST", "/model//converse"), STR("404"));
+    CHECK_STR(what("GET", "/model/m/converse"), STR("405"));
 }
 
 static void test_azure(void)
@@ -349,6 +382,7 @@ int main(void)
     TAP_RUN(test_allow_text);
     TAP_RUN(test_models_in_paths);
     TAP_RUN(test_azure);
+    TAP_RUN(test_bedrock);
     TAP_RUN(test_slashes);
     TAP_RUN(test_hostile_paths);
     TAP_RUN(test_nearest);

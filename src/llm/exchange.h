@@ -118,6 +118,7 @@ struct exchange {
     const struct upstream_key *upstream_key; /* the credential of the attempt that runs, or NULL */
     struct str model;                        /* as the upstream knows it */
     struct str upload_target; /* path and query below the base path, of an upload session */
+    struct str made_query;    /* of a translated call whose options stand there; without '?' */
     const struct model_facts *facts;
     /* How the attempt goes to that upstream (gateway/translated.h); what builds targets and signs
      * reads these, and never what the client asked. */
@@ -149,7 +150,7 @@ struct exchange {
     struct error error;      /* status 0 = none */
     bool head_only;          /* of the reply no more went out than its head, and keep-alives */
     struct str stream_error; /* of a translated stream: its error event, as its writer makes it */
-    struct str held_reply;   /* an error reply that was read already; until its call ends */
+    struct str held_reply;   /* a reply that was looked at before; until its call ends */
     struct str error_fields; /* of the provider's error reply, passed on with ours: ratelimits */
     bool accounted;          /* usage, counters and journal are done (gateway/account.c) */
     bool ended_by_us;        /* its key was revoked while it ran (gateway/live.c) */

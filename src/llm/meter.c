@@ -118,8 +118,11 @@ void meter_reply(struct meter *m, struct str json)
     json_members(json, names, v, MEMBERS);
     struct str usage = v[meter_is_gemini(m) ? USAGE_METADATA : USAGE];
     meter_usage_object(m, usage);
-    if (m->kind == KIND_MESSAGES && json_type_of(usage) == JSON_OBJECT)
+    bool claude = m->kind == KIND_MESSAGES || m->kind == KIND_INVOKE;
+    if (claude && json_type_of(usage) == JSON_OBJECT)
         meter_tier(m, usage);
+    if (meter_is_converse(m) && json_type_of(json) == JSON_OBJECT)
+        meter_tier_word(m, json_find(json, STR("serviceTier.type")));
     meter_tier_word(m, v[TIER]);
     count_units(m, json);
     if (m->usage.source == USAGE_UNKNOWN)

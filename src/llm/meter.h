@@ -36,6 +36,8 @@ void meter_free(struct meter *m);
  * end. */
 bool meter_next_id(const struct meter *m, size_t *at, struct str *ret_id);
 void meter_reply(struct meter *m, struct str json);
+/* What the reply's head says of usage, where its body said nothing: some of Bedrock's models. */
+void meter_fields(struct meter *m, const struct http_fields *f);
 void meter_piece(struct meter *m, struct str bytes);
 void meter_pieces_end(struct meter *m);
 

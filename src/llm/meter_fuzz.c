@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static const enum endpoint_kind kinds[] = {KIND_CHAT, KIND_COMPLETIONS, KIND_RESPONSES,
     KIND_MESSAGES, KIND_GENERATE, KIND_STREAM_GENERATE, KIND_IMAGES, KIND_RERANK,
-    KIND_TRANSCRIPTION, KIND_BATCHES};
+    KIND_TRANSCRIPTION, KIND_BATCHES, KIND_CONVERSE, KIND_CONVERSE_STREAM, KIND_INVOKE,
+    KIND_INVOKE_STREAM};
 
 static bool same(const struct usage *a, const struct usage *b)
 {

@@ -1,7 +1,7 @@
 /*
  * What the parts of the meter share: meter.c (whole replies and tails), meter_usage.c (one usage
- * object), meter_text.c (texts for local counting, and the search for members by name) and
- * meter_stream.c (events).
+ * object), meter_text.c (texts for local counting, and the search for members by name),
+ * meter_stream.c (events) and meter_bedrock.c (what Bedrock has of its own).
  */
 #ifndef SF_LLM_METER_INT_H
 #define SF_LLM_METER_INT_H
@@ -9,11 +9,27 @@
 #include "llm/meter.h"
 
 /* --- meter_usage.c --- */
+
+/* More than any call can use; what is larger is no count, and sums of counts do not overflow. */
+#define METER_COUNT_MAX ((uint64_t)1 << 50)
 void meter_usage_object(struct meter *m, struct str object);
 void meter_tier_word(struct meter *m, struct str literal);
 void meter_tier(struct meter *m, struct str object); /* its "service_tier" */
 /* The number at path into *to; leaves *to as it is when it is absent or not a whole number. */
 bool meter_number_at(struct str object, struct str path, uint64_t *to);
+
+/* --- meter_bedrock.c --- */
+void meter_usage_converse(struct usage *u, struct str object);
+/* event: the frame's type, with '!' before that of an exception. */
+enum meter_verdict meter_bedrock_event(struct meter *m, struct str event, struct str data);
+static inline bool meter_is_converse(const struct meter *m)
+{
+    return m->kind == KIND_CONVERSE || m->kind == KIND_CONVERSE_STREAM;
+}
+
+/* --- meter_stream.c --- */
+/* An event of Anthropic's without its name, which its data has, too. */
+enum meter_verdict meter_anthropic_event(struct meter *m, struct str data);
 
 /* --- meter.c --- */
 void meter_take_id(struct meter *m, struct str literal); /* where things of this kind have owners */

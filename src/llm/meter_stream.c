@@ -214,6 +214,12 @@ static struct str name_of(struct str event, struct str data)
     return t.n > 2 && t.p[0] == '"' ? str_at(t.p + 1, t.n - 2) : STR_NONE;
 }
 
+enum meter_verdict meter_anthropic_event(struct meter *m, struct str data)
+{
+    collect_anthropic(m, data);
+    return anthropic_event(m, name_of(STR_NONE, data), data);
+}
+
 static enum meter_verdict one_event(
     struct meter *m, struct str event, struct str data, size_t *null_from, size_t *null_to)
 {
@@ -227,6 +233,9 @@ static enum meter_verdict one_event(
     case KIND_GENERATE:
     case KIND_STREAM_GENERATE:
         return gemini_event(m, data);
+    case KIND_CONVERSE_STREAM:
+    case KIND_INVOKE_STREAM:
+        return meter_bedrock_event(m, event, data);
     case KIND_CHAT:
     case KIND_COMPLETIONS:
         return openai_chunk(m, data, null_from, null_to);

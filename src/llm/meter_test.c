@@ -6,6 +6,7 @@
 
 #include "base/macros.h"
 #include "base/tap.h"
+#include "crypto/encode.h"
 #include "json/scan.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,25 @@ struct golden {
 };
 
 static const struct golden goldens[] = {
+    /* Bedrock: Converse; InvokeModel by the model */
+    {KIND_CONVERSE, "\"usage\":{\"inputTokens\":9,\"outputTokens\":12,\"totalTokens\":21}",
+        "reported in=9 out=12"},
+    {KIND_CONVERSE,
+        "\"serviceTier\":{\"type\":\"flex\"},\"usage\":{\"inputTokens\":9,\"outputTokens\":12,"
+        "\"totalTokens\":141,\"cacheReadInputTokens\":100,\"cacheWriteInputTokens\":20,"
+        "\"cacheDetails\":[{\"ttl\":\"1h\",\"inputTokens\":5},"
+        "{\"ttl\":\"5m\",\"inputTokens\":15}]}",
+        "reported in=9 out=12 read=100 w5m=15 w1h=5 tier=2"},
+    {KIND_CONVERSE,
+        "\"usage\":{\"inputTokens\":109,\"outputTokens\":12,\"totalTokens\":121,"
+        "\"cacheReadInputTokens\":100}",
+        "reported in=9 out=12 read=100"},
+    {KIND_INVOKE,
+        "\"usage\":{\"input_tokens\":5,\"cache_read_input_tokens\":7,\"output_tokens\":6}",
+        "reported in=5 out=6 read=7"},
+    {KIND_INVOKE, "\"usage\":{\"inputTokens\":5,\"outputTokens\":6,\"totalTokens\":11}",
+        "reported in=5 out=6"},
+    {KIND_INVOKE, "\"results\":[{\"tokenCount\":3}]", "unknown"},
     /* OpenAI chat, embeddings, Responses */
     {KIND_CHAT, "\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":12,\"total_tokens\":21}",
         "reported in=9 out=12"},
@@ -655,6 +675,92 @@ static void test_many_ids(void)
     CHECK(m.ids.n > 0 && m.ids.n <= 1024);
 }
 
+static void converse_stream(void)
+{
+    begin(KIND_CONVERSE_STREAM);
+    CHECK_EQ(event("messageStart", "{\"role\":\"assistant\"}"), METER_PASS);
+    CHECK_EQ(event("contentBlockDelta", "{\"contentBlockIndex\":0,\"delta\":{\"text\":\"Hello\"}}"),
+        METER_PASS);
+    CHECK_STR(buf_str(&m.text), STR("Hello"));
+    CHECK(!m.finished);
+    CHECK_EQ(event("messageStop", "{\"stopReason\":\"end_turn\"}"), METER_PASS);
+    CHECK(m.finished && m.usage.source == USAGE_UNKNOWN);
+    CHECK_EQ(event("metadata", "{\"usage\":{\"inputTokens\":4,\"outputTokens\":2,"
+                               "\"totalTokens\":6},\"metrics\":{\"latencyMs\":1}}"),
+        METER_END);
+    CHECK_STR(shown(&m.usage), STR("reported in=4 out=2"));
+    CHECK_EQ(m.text.n, 0);
+    CHECK_EQ(event("!throttlingException", "{\"message\":\"Slow.\"}"), METER_ERROR);
+    CHECK(m.failed);
+}
+
+/* A model's event as a chunk: base64 inside JSON. */
+static enum meter_verdict chunk(const char *json)
+{
+    _cleanup_(buf_free) struct buf b = {0};
+    size_t from, to;
+
+    buf_init(&b, 4096);
+    buf_addstr(&b, STR("{\"bytes\":\""));
+    base64_add(&b, str_of(json));
+    buf_addstr(&b, STR("\",\"p\":\"abcd\"}"));
+    return meter_event(&m, STR("chunk"), buf_str(&b), &from, &to);
+}
+
+static void test_bedrock_streams(void)
+{
+    converse_stream();
+    begin(KIND_INVOKE_STREAM);
+    CHECK_EQ(chunk("{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":8,"
+                   "\"cache_read_input_tokens\":3,\"output_tokens\":1}}}"),
+        METER_PASS);
+    CHECK_EQ(chunk("{\"type\":\"message_delta\",\"usage\":{\"output_tokens\":6}}"), METER_PASS);
+    CHECK_EQ(chunk("{\"type\":\"message_stop\",\"amazon-bedrock-invocationMetrics\":"
+                   "{\"inputTokenCount\":11,\"outputTokenCount\":6}}"),
+        METER_END);
+    CHECK_STR(shown(&m.usage), STR("reported in=8 out=6 read=3"));
+    CHECK(m.finished);
+    begin(KIND_INVOKE_STREAM); /* a model that says it only in the end */
+    CHECK_EQ(chunk("{\"outputText\":\"Hi\"}"), METER_PASS);
+    CHECK_EQ(chunk("{\"outputText\":\"\",\"amazon-bedrock-invocationMetrics\":"
+                   "{\"inputTokenCount\":9,\"outputTokenCount\":2}}"),
+        METER_PASS);
+    CHECK_STR(shown(&m.usage), STR("reported in=9 out=2"));
+    CHECK(m.finished);
+    CHECK_EQ(event("chunk", "{\"bytes\":\"*\"}"), METER_PASS);
+    CHECK_EQ(event("chunk", "{\"bytes\":7}"), METER_PASS);
+    CHECK_EQ(event("chunk", "[1]"), METER_PASS);
+    CHECK_EQ(chunk("no JSON"), METER_PASS);
+    CHECK_EQ(chunk("[1]"), METER_PASS);
+}
+
+/* Counts in the head matter where the body has none. */
+static void test_bedrock_fields(void)
+{
+    struct http_field at[] = {
+        {.name = STR("X-Amzn-Bedrock-Input-Token-Count"), .value = STR("9")},
+        {.name = STR("x-amzn-bedrock-output-token-count"), .value = STR("2")},
+        {.name = STR("x-amzn-bedrock-cache-read-input-token-count"), .value = STR("4")},
+    };
+    struct http_fields f = {.at = at, .n = ARRAY_LEN(at)};
+
+    begin(KIND_INVOKE);
+    meter_fields(&m, &f);
+    CHECK_STR(shown(&m.usage), STR("reported in=9 out=2 read=4"));
+    begin(KIND_INVOKE);
+    meter_reply(&m, STR("{\"usage\":{\"input_tokens\":5,\"output_tokens\":6}}"));
+    meter_fields(&m, &f);
+    CHECK_STR(shown(&m.usage), STR("reported in=5 out=6"));
+    begin(KIND_CHAT);
+    meter_fields(&m, &f);
+    CHECK_STR(shown(&m.usage), STR("unknown"));
+    at[0].value = STR("99999999999999999999");
+    at[1].value = STR("9999999999999999999");
+    begin(KIND_INVOKE);
+    meter_fields(&m, &f);
+    CHECK_STR(shown(&m.usage), STR("unknown"));
+}
+
 int main(void)
 {
     TAP_RUN(test_whole);
@@ -679,6 +785,8 @@ int main(void)
     TAP_RUN(test_hostile_shapes);
     TAP_RUN(test_nesting);
     TAP_RUN(test_many_ids);
+    TAP_RUN(test_bedrock_streams);
+    TAP_RUN(test_bedrock_fields);
     meter_free(&m);
     return tap_done();
 }

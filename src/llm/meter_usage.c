@@ -8,15 +8,12 @@
 #include "base/macros.h"
 #include "json/scan.h"
 
-/* More than any call can use; what is larger is no count, and sums of counts do not overflow. */
-#define COUNT_MAX ((uint64_t)1 << 50)
-
 /* The number v into *to; leaves *to as it is when there is none or it is not a whole number. */
 static bool take_number(struct str v, uint64_t *to)
 {
     uint64_t n;
 
-    if (!v.p || json_u64(v, &n) < 0 || n > COUNT_MAX)
+    if (!v.p || json_u64(v, &n) < 0 || n > METER_COUNT_MAX)
         return false;
     *to = n;
     return true;
@@ -33,7 +30,7 @@ static bool take_seconds(struct str fraction, uint64_t *ret_ms)
     struct str whole = str_split(&fraction, '.');
     uint64_t n, ms = 0;
 
-    if (json_u64(whole, &n) < 0 || n > COUNT_MAX / 1000)
+    if (json_u64(whole, &n) < 0 || n > METER_COUNT_MAX / 1000)
         return false;
     for (unsigned i = 0, place = 100; i < 3 && i < fraction.n; i++, place /= 10) {
         if (fraction.p[i] < '0' || fraction.p[i] > '9')
@@ -232,6 +229,15 @@ void meter_usage_object(struct meter *m, struct str o)
     case KIND_GENERATE:
     case KIND_STREAM_GENERATE:
         usage_gemini(&m->usage, o);
+        break;
+    case KIND_INVOKE: /* by the model: the two have no name in common */
+    case KIND_INVOKE_STREAM:
+        usage_anthropic(&m->usage, o);
+        meter_usage_converse(&m->usage, o);
+        break;
+    case KIND_CONVERSE:
+    case KIND_CONVERSE_STREAM:
+        meter_usage_converse(&m->usage, o);
         break;
     default:
         usage_openai(&m->usage, o);

@@ -168,7 +168,8 @@ static bool is_mark(struct str key)
 {
     return str_eq(key, STR("type")) || str_eq(key, STR("id")) || str_eq(key, STR("tool_call_id")) ||
            str_eq(key, STR("tool_use_id")) || str_eq(key, STR("cache_control")) ||
-           str_eq(key, STR("signature")) || str_eq(key, STR("media_type"));
+           str_eq(key, STR("signature")) || str_eq(key, STR("media_type")) ||
+           str_eq(key, STR("toolUseId")) || str_eq(key, STR("cachePoint"));
 }
 
 static void walk(struct texts *t, struct str key, struct str v, int depth)
@@ -202,7 +203,7 @@ static void walk(struct texts *t, struct str key, struct str v, int depth)
 static bool is_text_member(struct str key)
 {
     static const char *const names[] = {"messages", "input", "prompt", "system", "instructions",
-        "contents", "systemInstruction", "tools", "query", "documents", "functions"};
+        "contents", "systemInstruction", "tools", "query", "documents", "functions", "toolConfig"};
 
     for (unsigned i = 0; i < ARRAY_LEN(names); i++)
         if (str_eq(key, str_of(names[i])))
@@ -212,7 +213,9 @@ static bool is_text_member(struct str key)
 
 uint64_t tokens_of_request(struct str model, enum endpoint_kind kind, struct str body)
 {
-    bool chat = kind == KIND_CHAT || kind == KIND_MESSAGES || kind == KIND_RESPONSES;
+    bool chat = kind == KIND_CHAT || kind == KIND_MESSAGES || kind == KIND_RESPONSES ||
+                kind == KIND_CONVERSE || kind == KIND_CONVERSE_STREAM || kind == KIND_INVOKE ||
+                kind == KIND_INVOKE_STREAM;
     struct texts t = {.model = model, .message = chat ? TOKENS_A_MESSAGE : 0};
     size_t at = 1;
     struct str key, v;

@@ -10,12 +10,12 @@ int cohere_target(const struct upstream *u, const struct provider_face *face, st
     enum endpoint_kind kind = a->match.endpoint->kind;
     (void)x;
 
-    if (face->dialect == DIALECT_COHERE && kind == KIND_CHAT) {
+    if (face->dialect == DIALECT_COHERE) {
         buf_addstr(out, u->base_path);
-        buf_addstr(out, STR("/v2/chat"));
+        buf_addstr(out, kind == KIND_RERANK ? STR("/v2/rerank") : STR("/v2/chat"));
         return 0;
     }
-    target_path(u, kind == KIND_RERANK ? STR("/v2") : face->prefix, a, out);
+    target_path(u, face->prefix, a, out);
     target_query(a, out);
     return 0;
 }

@@ -11,7 +11,7 @@ static const uint64_t embedding = K(EMBEDDINGS) | K(GEMINI_EMBED);
 
 bool kind_generates(enum endpoint_kind k)
 {
-    return (generating & KIND_BIT(k)) != 0;
+    return (generating & KIND_BIT(k)) || k == KIND_COMPLETIONS;
 }
 
 static bool fits(const struct provider *p, const struct provider_face *f, struct str model)
@@ -32,6 +32,13 @@ static bool of_other_flow(enum endpoint_kind k, bool stream)
 static bool wants_responses(const struct face_asked *a)
 {
     return a->facts && a->facts->mode == MODEL_RESPONSES;
+}
+
+/* OpenAI's chat models do not complete texts; other servers of its dialect let theirs do so. */
+static bool wants_chat(const struct provider *p, const struct face_asked *a)
+{
+    return a->kind == KIND_COMPLETIONS && a->facts && a->facts->mode != MODEL_COMPLETION &&
+           (str_eq(p->id, STR("openai")) || str_eq(p->id, STR("azure")));
 }
 
 /* One of these kinds that the face has; the first by number, but Responses where the model wants
@@ -62,12 +69,30 @@ static bool in_envelope(
            str_find(a->model, STR("anthropic.")) >= 0;
 }
 
+/* Gemini's models that make pictures do so as they answer; Imagen is asked otherwise. */
+static bool paints(
+    const struct provider_face *f, const struct face_asked *a, enum endpoint_kind *ret)
+{
+    *ret = KIND_GENERATE;
+    return a->kind == KIND_IMAGES && f->dialect == DIALECT_GEMINI && f->kinds & K(IMAGES) &&
+           !str_starts(a->model, STR("imagen"));
+}
+
+/* One of Google's that is known to make none. */
+static bool cannot_paint(const struct provider_face *f, const struct face_asked *a)
+{
+    return a->kind == KIND_IMAGES && f->dialect == DIALECT_GEMINI && a->facts &&
+           a->facts->mode != MODEL_IMAGE;
+}
+
 static const struct provider_face *translated(const struct provider *p, const struct face_asked *a,
     uint64_t kinds, enum endpoint_kind *ret_kind)
 {
     for (unsigned i = 0; i < PROVIDER_FACES_MAX; i++) { /* its native one stands first */
         const struct provider_face *f = &p->faces[i];
-        if (fits(p, f, a->model) && (in_envelope(f, a, ret_kind) || kind_of(f, a, kinds, ret_kind)))
+        if (fits(p, f, a->model) && !cannot_paint(f, a) &&
+            (in_envelope(f, a, ret_kind) || paints(f, a, ret_kind) ||
+                kind_of(f, a, kinds, ret_kind)))
             return f;
     }
     return NULL;
@@ -75,10 +100,13 @@ static const struct provider_face *translated(const struct provider *p, const st
 
 static uint64_t group_of(enum endpoint_kind k)
 {
-    const uint64_t groups[] = {generating, counting, embedding, K(RERANK)};
+    const uint64_t groups[] = {generating, counting, embedding, K(RERANK), K(IMAGES),
+        K(SPEECH) | K(GENERATE), K(TRANSCRIPTION) | K(GENERATE)}; /* Gemini's models do both */
 
     if (k == KIND_RESPONSES_AUX)
         return counting;
+    if (k == KIND_COMPLETIONS) /* asked for so by clients alone */
+        return generating;
     for (unsigned i = 0; i < ARRAY_LEN(groups); i++)
         if (groups[i] & KIND_BIT(k))
             return groups[i];
@@ -92,10 +120,17 @@ const struct provider_face *provider_face_for(
     uint64_t group = group_of(a->kind);
 
     *ret_kind = a->kind;
+    if (a->native && group && p->faces[0].dialect != a->dialect) {
+        f = translated(p, a, group, ret_kind);
+        if (f)
+            return f;
+        *ret_kind = a->kind;
+    }
     for (unsigned i = 0; i < PROVIDER_FACES_MAX; i++) {
         f = &p->faces[i];
         if (f->dialect == a->dialect && f->kinds & KIND_BIT(a->kind) && fits(p, f, a->model) &&
-            !(a->kind == KIND_CHAT && wants_responses(a) && f->kinds & K(RESPONSES)))
+            !(a->kind == KIND_CHAT && wants_responses(a) && f->kinds & K(RESPONSES)) &&
+            !wants_chat(p, a))
             return f;
     }
     f = group ? translated(p, a, group, ret_kind) : NULL;

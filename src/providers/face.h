@@ -13,14 +13,15 @@ struct face_asked {
     enum dialect dialect; /* of the client, */
     enum endpoint_kind kind;
     bool stream;                     /* it wants a stream */
+    bool native; /* the provider's own dialect, where it has one beside the client's */
     struct str model;                /* at the provider */
     const struct model_facts *facts; /* or NULL */
 };
 
 /* The face, with what the call is there in *ret_kind; NULL when p cannot serve it at all. The bytes
- * pass as they came exactly when the face has the client's dialect and *ret_kind its kind. For a
- * call that only counts tokens it may be a kind that answers: then the provider itself does not
- * count. */
+ * pass as they came exactly when the face has the client's dialect, *ret_kind its kind, and that
+ * kind no form of the provider's own. For a call that only counts tokens it may be a kind that
+ * answers: then the provider itself does not count. */
 const struct provider_face *provider_face_for(
     const struct provider *p, const struct face_asked *a, enum endpoint_kind *ret_kind);
 

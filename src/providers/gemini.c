@@ -1,7 +1,7 @@
 /*
- * Google Gemini. The version segment is the client's own (v1, v1beta, v1alpha). A key that is
- * wrong, expired or deleted is answered with 400, and only a detail of the error tells that from a
- * faulty request.
+ * Google Gemini, and Imagen beside it. The version segment is the client's own (v1, v1beta,
+ * v1alpha). A key that is wrong, expired or deleted is answered with 400, and only a detail of the
+ * error tells that from a faulty request.
  */
 #include "providers/quirks_int.h"
 #include "json/scan.h"
@@ -35,6 +35,14 @@ int gemini_target(const struct upstream *u, const struct provider_face *face, st
     }
     if (a->match.endpoint->kind == KIND_GEMINI_UPLOAD) {
         upload_target(u, a, out);
+        return 0;
+    }
+    if (a->match.endpoint->kind == KIND_IMAGES) {
+        buf_addstr(out, u->base_path);
+        buf_addstr(out, face->prefix);
+        buf_addstr(out, STR("/v1beta/models/"));
+        put_encoded(out, a->model, "");
+        buf_addstr(out, STR(":predict"));
         return 0;
     }
     buf_addstr(out, u->base_path);

@@ -214,7 +214,19 @@ int provider_target_of(const struct upstream *u, const struct provider_face *fac
         a.match.model = str_to(str_from(e->pattern, (size_t)at), 7);
     if (e->kind == KIND_STREAM_GENERATE)
         a.query = STR("alt=sse");
+    else
+        a.query = x->made_query;
     return make_target(u, face, x, &a, out);
+}
+
+int provider_put_param(struct buf *query, struct str name, struct str value)
+{
+    if (query->n)
+        buf_addc(query, '&');
+    put_encoded(query, name, "");
+    buf_addc(query, '=');
+    put_encoded(query, value, "");
+    return query->err;
 }
 
 /* --- credentials --- */

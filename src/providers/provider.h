@@ -32,6 +32,7 @@ struct provider_face {
     struct str
         prefix; /* between base URL and the endpoint's path: "/v1"; Gemini: the client's version */
     uint64_t kinds; /* bit set of enum endpoint_kind */
+    uint64_t own_forms; /* of these, the ones whose bodies are not those of the dialect */
     enum provider_auth auth;
 };
 
@@ -159,6 +160,8 @@ int provider_target(const struct upstream *u, const struct provider_face *face, 
  * kinds that have a second endpoint for streams, stream picks it. */
 int provider_target_of(const struct upstream *u, const struct provider_face *face,
     enum endpoint_kind kind, bool stream, struct exchange *x, struct buf *out);
+/* "name=value" of such a target's query (exchange.made_query), encoded, behind what is there. */
+int provider_put_param(struct buf *query, struct str name, struct str value);
 /* Credential fields appended to out, of x->upstream_key or the caller's own; 0 or x->error.
  * body is what will be sent, whole: signatures of some providers cover it. */
 int provider_sign_body(const struct upstream *u, const struct provider_face *face,

@@ -128,7 +128,9 @@ static void test_targets(void)
         {"vercel", NULL, "POST", "/v1/messages", "m", "m", "/v1/messages"},
         {"cohere", NULL, "POST", "/v1/chat/completions", "m", "m",
             "/compatibility/v1/chat/completions"},
-        {"cohere", NULL, "POST", "/v1/rerank", "m", "m", "/v2/rerank"},
+        {"cohere", NULL, "POST", "/v1/rerank", "m", "m", "no face"}, /* it is translated */
+        {"vllm", "http://h:8000", "POST", "/v1/rerank", "m", "m", "/v1/rerank"},
+        {"vllm", "http://h:8000", "POST", "/v2/rerank", "m", "m", "/v1/rerank"},
         {"ollama", "http://localhost:11434", "POST", "/v1/messages", "m", "m", "/v1/messages"},
         /* Gemini: the client's own version; the model in the path */
         {"gemini", NULL, "POST", "/v1beta/models/gemini-pro:generateContent?key=k", NULL,
@@ -158,6 +160,26 @@ static void test_targets(void)
             tap_fail(__FILE__, __LINE__, "%s %s: " STR_FMT ", wanted %s", rows[i].provider,
                 rows[i].asked, STR_ARG(got), rows[i].want);
     }
+}
+
+/* Options of a translated call stand in the query, encoded. */
+static void test_made_query(void)
+{
+    _cleanup_(buf_free) struct buf query = {0};
+    struct exchange *x = made_begin(&made, "POST", "/v1/audio/speech?a=b", "", "asked");
+    const struct upstream *u = upstream_at("deepgram", NULL);
+    const struct provider_face *face = &u->provider->faces[0];
+
+    buf_init(&query, 256);
+    CHECK_EQ(provider_put_param(&query, STR("model"), STR("x&callback=http://evil")), 0);
+    CHECK_EQ(provider_put_param(&query, STR("keyterm"), STR("Smart flow\r\n")), 0);
+    buf_free(&out);
+    buf_init(&out, 4096);
+    x->model = STR("m");
+    x->made_query = buf_str(&query);
+    CHECK_EQ(provider_target_of(u, face, KIND_TRANSCRIPTION, false, x, &out), 0);
+    CHECK_STR(buf_str(&out), STR("/v1/listen?model=x%26callback%3Dhttp%3A%2F%2Fevil"
+                                 "&keyterm=Smart%20flow%0D%0A"));
 }
 
 /* Where a translated call goes, whatever the client's path and query were. */
@@ -194,7 +216,19 @@ static void test_translated_targets(void)
             "/v1/projects/p/locations/global/publishers/anthropic/models/claude-x:"
             "streamRawPredict"},
         {"cohere", NULL, DIALECT_COHERE, KIND_CHAT, true, "command-a", "/v2/chat"},
-        {"cohere", NULL, DIALECT_OPENAI, KIND_RERANK, false, "rerank-v4", "/v2/rerank"},
+        {"deepgram", NULL, DIALECT_DEEPGRAM, KIND_TRANSCRIPTION, false, "nova-3",
+            "/v1/listen"},
+        {"deepgram", "http://h/dg/v1", DIALECT_DEEPGRAM, KIND_SPEECH, false, "aura-2",
+            "/dg/v1/speak"},
+        {"cohere", NULL, DIALECT_COHERE, KIND_RERANK, false, "rerank-v4", "/v2/rerank"},
+        {"nvidia_nim", NULL, DIALECT_OPENAI, KIND_RERANK, false, "m", "/v1/ranking"},
+        {"nvidia_nim", NULL, DIALECT_OPENAI, KIND_CHAT, true, "m", "/v1/chat/completions"},
+        {"gemini", NULL, DIALECT_GEMINI, KIND_IMAGES, false, "imagen-4.0-generate-001",
+            "/v1beta/models/imagen-4.0-generate-001:predict"},
+        {"gemini", NULL, DIALECT_GEMINI, KIND_IMAGES, false, "a/b", "/v1beta/models/a%2Fb:predict"},
+        {"vertex", NULL, DIALECT_GEMINI, KIND_IMAGES, false, "imagen-4.0-generate-001",
+            "/v1/projects/p/locations/global/publishers/google/models/imagen-4.0-generate-001:"
+            "predict"},
         {"ollama", "http://h:11434/v1", DIALECT_OLLAMA, KIND_CHAT, true, "llama3", "/api/chat"},
         {"replicate", NULL, DIALECT_REPLICATE, KIND_CHAT, false, "meta/llama-3-8b",
             "/v1/models/meta/llama-3-8b/predictions"},
@@ -521,6 +555,7 @@ int main(void)
     TAP_RUN(test_base_urls);
     TAP_RUN(test_bad_base_urls);
     TAP_RUN(test_targets);
+    TAP_RUN(test_made_query);
     TAP_RUN(test_translated_targets);
     TAP_RUN(test_target_of_exchange);
     TAP_RUN(test_raw_predict);

@@ -13,7 +13,7 @@ typedef int provider_sign_fn(const struct upstream *u, const struct provider_fac
     unsigned body_n, struct buf *out);
 
 provider_target_fn azure_target, bedrock_call_target, cohere_target, deepgram_target, gemini_target,
-    ollama_target, replicate_call_target, vertex_target;
+    nim_target, ollama_target, replicate_call_target, vertex_target;
 provider_sign_fn bedrock_sign, replicate_sign;
 bool vertex_face_fits(const struct provider_face *face, struct str model);
 int bedrock_base(const struct upstream *u, struct buf *out);

@@ -8,6 +8,9 @@
 
 #include <errno.h>
 
+#define TOTAL_NS     (1800 * NS_PER_S) /* of a call, where nothing is set: http/client.h */
+#define LEAST_LIFE_S 5                 /* of a prediction */
+
 /* ---- models ---- */
 
 static bool is_version(struct str s)
@@ -75,52 +78,27 @@ int replicate_body(struct buf *out, const struct replicate_model *m, struct str 
 
 /* ---- answers ---- */
 
+/* A word that is not known is none of an end. */
 static int read_state(struct str literal, enum replicate_state *ret)
 {
     static const struct {
         struct str name;
         enum replicate_state state;
-    } states[] = {{STR_INIT("\"starting\""), REPLICATE_STARTING},
-        {STR_INIT("\"queued\""), REPLICATE_STARTING},
-        {STR_INIT("\"processing\""), REPLICATE_PROCESSING},
-        {STR_INIT("\"succeeded\""), REPLICATE_SUCCEEDED},
+    } ends[] = {{STR_INIT("\"succeeded\""), REPLICATE_SUCCEEDED},
         {STR_INIT("\"failed\""), REPLICATE_FAILED}, {STR_INIT("\"canceled\""), REPLICATE_CANCELED},
         {STR_INIT("\"aborted\""), REPLICATE_CANCELED}};
-    for (size_t i = 0; i < ARRAY_LEN(states); i++)
-        if (str_eq(states[i].name, literal)) {
-            *ret = states[i].state;
-            return 0;
-        }
-    return -EBADMSG;
+    *ret = REPLICATE_RUNS;
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        if (str_eq(ends[i].name, literal))
+            *ret = ends[i].state;
+    return literal.p && json_type_of(literal) == JSON_STRING ? 0 : -EBADMSG;
 }
 
 /* The text between the quotes; empty when it is no string. */
-static struct str string_at(struct str json, struct str path)
+static struct str string_at(struct str json, const char *name)
 {
-    struct str v = json_find(json, path);
+    struct str v = json_find(json, str_of(name));
     return v.p && json_type_of(v) == JSON_STRING ? str_at(v.p + 1, v.n - 2) : STR_NONE;
-}
-
-static struct str value_at(struct str json, struct str name)
-{
-    struct str v = json_find(json, name);
-    return v.p && json_type_of(v) != JSON_NULL ? v : STR_NONE;
-}
-
-/* "1.2345" seconds as milliseconds, rounded up; 0 for what is no plain decimal. */
-static uint64_t milliseconds(struct str literal)
-{
-    struct str fraction = literal, whole = str_split(&fraction, '.');
-    uint64_t s, ms = 0;
-    if (!whole.n || str_u64(whole, &s) < 0 || s > UINT32_MAX)
-        return 0;
-    for (size_t i = 0; i < 3; i++) {
-        unsigned digit = i < fraction.n ? (unsigned)(fraction.p[i] - '0') : 0;
-        if (digit > 9)
-            return 0;
-        ms = ms * 10 + digit;
-    }
-    return s * 1000 + ms + (fraction.n > 3);
 }
 
 int replicate_prediction_parse(struct str json, struct replicate_prediction *ret)
@@ -129,53 +107,18 @@ int replicate_prediction_parse(struct str json, struct replicate_prediction *ret
     struct json_error err;
     if (json_scan(json, NULL, NULL, 0, &top, &err) < 0 || top != JSON_OBJECT)
         return -EBADMSG;
-    *ret = (struct replicate_prediction){.id = string_at(json, STR("id")),
-        .get_url = string_at(json, STR("urls.get")),
-        .cancel_url = string_at(json, STR("urls.cancel")),
-        .output = value_at(json, STR("output")),
-        .error = value_at(json, STR("error"))};
-    struct str time = value_at(json, STR("metrics.predict_time"));
-    ret->predict_ms = time.p ? milliseconds(time) : 0;
-    if (!ret->id.n)
+    *ret = (struct replicate_prediction){.id = string_at(json, "id")};
+    if (!is_name(ret->id))
         return -EBADMSG;
     return read_state(json_find(json, STR("status")), &ret->state);
 }
 
-/* ---- polling ---- */
-
-/* Host and port compared as written, but for case and the scheme's own port. */
-static bool same_authority(struct str a, struct str b, bool tls)
+int replicate_prediction_target(struct buf *out, struct str base_path, struct str id, bool cancel)
 {
-    struct str port = tls ? STR(":443") : STR(":80");
-    if (str_ends(a, port))
-        a = str_to(a, a.n - port.n);
-    if (str_ends(b, port))
-        b = str_to(b, b.n - port.n);
-    return a.n && str_ieq(a, b);
-}
-
-static bool target_valid(struct str target)
-{
-    for (size_t i = 0; i < target.n; i++)
-        if (target.p[i] <= ' ' || target.p[i] == 0x7f || strchr("\\\"#<>^`{|}", target.p[i]))
-            return false;
-    return target.n && target.p[0] == '/' && target.n <= 2048;
-}
-
-int replicate_poll_target(struct str url, bool tls, struct str host_field, struct str *ret_target)
-{
-    struct str scheme = tls ? STR("https://") : STR("http://");
-    if (!str_istarts(url, scheme))
-        return -EACCES;
-    struct str rest = str_from(url, scheme.n);
-    ptrdiff_t slash = str_chr(rest, '/');
-    if (slash <= 0 || !same_authority(str_to(rest, (size_t)slash), host_field, tls))
-        return -EACCES;
-    struct str target = str_from(rest, (size_t)slash);
-    if (!target_valid(target))
-        return -EINVAL;
-    *ret_target = target;
-    return 0;
+    buf_addstr(out, base_path);
+    buf_addstr(out, STR("/v1/predictions/"));
+    uri_encode(out, id, false);
+    return buf_addstr(out, cancel ? STR("/cancel") : STR(""));
 }
 
 /* ---- the provider ---- */
@@ -193,6 +136,18 @@ int replicate_call_target(const struct upstream *u, const struct provider_face *
     return 0;
 }
 
+/* How long the first answer may be held, and when nobody waits for a prediction any more: one whose
+ * client left before its id was known ends by itself (replicate.com/changelog, 2025-10-16). */
+static void put_wishes(const struct upstream *u, const struct exchange *x, struct buf *fields)
+{
+    int64_t total = u->timeouts.total ? u->timeouts.total : TOTAL_NS, now = clock_now();
+
+    if (x->deadline)
+        total = MIN(total, x->deadline - now);
+    buf_printf(fields, "prefer: wait=%d\r\ncancel-after: %llds\r\n", REPLICATE_MAX_WAIT_S,
+        (long long)MAX(total / NS_PER_S, (int64_t)LEAST_LIFE_S));
+}
+
 int replicate_sign(const struct upstream *u, const struct provider_face *face, struct exchange *x,
     struct str method, struct str target, const struct iovec *body, unsigned body_n,
     struct buf *fields)
@@ -200,11 +155,11 @@ int replicate_sign(const struct upstream *u, const struct provider_face *face, s
     struct str key = credential_of(x);
     int r = key.n ? provider_auth_field(face->auth, key, fields) : 0;
 
-    (void)u, (void)target, (void)body, (void)body_n;
+    (void)body, (void)body_n;
     if (r == -EINVAL)
         return exchange_fail(x, 502, STR("provider_auth_failed"),
             STR("The provider's credential holds bytes that cannot stand in a header field."));
-    if (str_eq(method, STR("POST")))
-        buf_printf(fields, "prefer: wait=%d\r\n", REPLICATE_MAX_WAIT_S);
+    if (str_eq(method, STR("POST")) && str_ends(target, STR("/predictions")))
+        put_wishes(u, x, fields);
     return 0;
 }

@@ -1,6 +1,7 @@
 /*
  * Replicate runs models as predictions: a call creates one, and is polled until it has ended. This
- * is what is needed to build the calls and to read the answers; polling is another's business.
+ * is what is needed to build the calls and to read the answers; gateway/translated_predictions.c
+ * polls.
  */
 #ifndef SF_PROVIDERS_REPLICATE_H
 #define SF_PROVIDERS_REPLICATE_H
@@ -10,8 +11,7 @@
 #define REPLICATE_MAX_WAIT_S 60 /* "Prefer: wait=n" holds the first answer at most so long */
 
 enum replicate_state {
-    REPLICATE_STARTING,
-    REPLICATE_PROCESSING,
+    REPLICATE_RUNS, /* starting, processing, queued */
     REPLICATE_SUCCEEDED,
     REPLICATE_FAILED,
     REPLICATE_CANCELED,
@@ -32,13 +32,9 @@ int replicate_target(struct buf *out, struct str base_path, const struct replica
  */
 int replicate_body(struct buf *out, const struct replicate_model *m, struct str input, bool stream);
 
-/* Views into the JSON text; output and error are raw values, p NULL when absent or null. */
 struct replicate_prediction {
-    struct str id;
+    struct str id; /* a view of the JSON text */
     enum replicate_state state;
-    struct str get_url, cancel_url; /* still JSON-escaped; see replicate_poll_target() */
-    struct str output, error;
-    uint64_t predict_ms; /* metrics.predict_time, rounded up; 0 when not given */
 };
 
 int replicate_prediction_parse(struct str json, struct replicate_prediction *ret); /* -EBADMSG */
@@ -48,10 +44,8 @@ static inline bool replicate_ended(enum replicate_state s)
     return s >= REPLICATE_SUCCEEDED;
 }
 
-/* The path and query of a URL that the answer names, provided it leads to the upstream that was
- * called: the same scheme and authority as configured (host_field as in its Host field). Polling
- * carries the key, so any other URL is -EACCES; one with characters that a target cannot hold is
- * -EINVAL. */
-int replicate_poll_target(struct str url, bool tls, struct str host_field, struct str *ret_target);
+/* Appends the path of a prediction that was made, or of its end. By its id and never by the URLs
+ * that the answer names, as these calls carry the key. */
+int replicate_prediction_target(struct buf *out, struct str base_path, struct str id, bool cancel);
 
 #endif

@@ -12,10 +12,20 @@
         K(RESPONSES_WS) | K(CONVERSATIONS) | K(EMBEDDINGS) | K(MODERATIONS) | K(MODELS) |          \
         K(MODEL) | K(TRANSCRIPTION) | K(SPEECH) | K(IMAGES) | K(IMAGE_EDITS) | K(RERANK) |         \
         K(FILES) | K(UPLOADS) | K(BATCHES) | K(REALTIME_WS) | K(REALTIME))
-/* No Responses, nor what belongs to them: these are made of chats here. */
-#define CHAT_KINDS                                                                                 \
-    (OPENAI_KINDS & ~(K(RESPONSES) | K(RESPONSES_SUB) | K(RESPONSES_AUX) | K(RESPONSES_WS) |       \
-                        K(CONVERSATIONS)))
+/* Providers of less. None has Responses that keep anything: those are made of chats here. */
+#define CHAT_ALONE (K(CHAT) | K(MODELS) | K(MODEL))
+#define CHAT_KINDS (CHAT_ALONE | K(COMPLETIONS))
+/* mistralai 3.7: completions are its fim, batches its own; its Responses are stateless. */
+#define MISTRAL_KINDS                                                                              \
+    (CHAT_ALONE | K(EMBEDDINGS) | K(MODERATIONS) | K(TRANSCRIPTION) | K(SPEECH) | K(FILES))
+/* together 3.1 */
+#define TOGETHER_KINDS                                                                             \
+    (CHAT_KINDS | K(EMBEDDINGS) | K(IMAGES) | K(RERANK) | K(TRANSCRIPTION) | K(SPEECH) |           \
+        K(FILES) | K(BATCHES))
+/* docs.api.nvidia.com/nim; its ranking has an address of its own */
+#define NIM_KINDS (CHAT_KINDS | K(EMBEDDINGS) | K(RERANK))
+/* novita.ai/docs/api-reference; embeddings and rerank: litellm 1.109's models */
+#define NOVITA_KINDS (CHAT_KINDS | K(EMBEDDINGS) | K(RERANK))
 #define ANTHROPIC_KINDS                                                                            \
     (K(MESSAGES) | K(COUNT_TOKENS) | K(MESSAGE_BATCHES) | K(COMPLETE) | K(MODELS) | K(MODEL) |     \
         K(FILES))
@@ -62,8 +72,10 @@ static const struct provider table[] = {
         .key_env = STR_INIT("GEMINI_API_KEY"),
         .base_env = STR_INIT("GEMINI_API_BASE"),
         .base = STR_INIT("https://generativelanguage.googleapis.com"),
-        .faces = {{.dialect = DIALECT_GEMINI, .kinds = GEMINI_KINDS, .auth = AUTH_X_GOOG},
-            OPENAI_AT("/v1beta/openai", K(CHAT) | K(EMBEDDINGS) | K(IMAGES))},
+        .faces = {{.dialect = DIALECT_GEMINI,
+                      .kinds = GEMINI_KINDS | K(IMAGES),
+                      .auth = AUTH_X_GOOG},
+            OPENAI_AT("/v1beta/openai", K(CHAT) | K(EMBEDDINGS))},
         .target = gemini_target,
         .refused_key = gemini_refused_key,
     },
@@ -81,15 +93,15 @@ static const struct provider table[] = {
         .extra_env = azure_options,
         .target = azure_target,
     },
-    COMPATIBLE_IN("mistral", "Mistral AI", "MISTRAL", "https://api.mistral.ai", CHAT_KINDS),
+    COMPATIBLE_IN("mistral", "Mistral AI", "MISTRAL", "https://api.mistral.ai", MISTRAL_KINDS),
     {
         .id = STR_INIT("cohere"),
         .title = STR_INIT("Cohere"),
         .key_env = STR_INIT("COHERE_API_KEY"),
         .base_env = STR_INIT("COHERE_API_BASE"),
         .base = STR_INIT("https://api.cohere.com"),
-        .faces = {{.dialect = DIALECT_COHERE, .kinds = K(CHAT), .auth = AUTH_BEARER},
-            OPENAI_AT("/compatibility/v1", K(CHAT) | K(EMBEDDINGS) | K(RERANK))},
+        .faces = {{.dialect = DIALECT_COHERE, .kinds = K(CHAT) | K(RERANK), .auth = AUTH_BEARER},
+            OPENAI_AT("/compatibility/v1", K(CHAT) | K(EMBEDDINGS))},
         .target = cohere_target,
     },
     COMPATIBLE("groq", "Groq", "GROQ", "https://api.groq.com/openai"),
@@ -103,6 +115,7 @@ static const struct provider table[] = {
             .prefix = STR_INIT("/v1"),
             .kinds = K(TRANSCRIPTION) | K(SPEECH),
             .auth = AUTH_TOKEN}},
+        .target = deepgram_target,
     },
     {
         .id = STR_INIT("fireworks"),
@@ -112,17 +125,30 @@ static const struct provider table[] = {
         .base = STR_INIT("https://api.fireworks.ai/inference"),
         .faces = {OPENAI_AT("/v1", OPENAI_KINDS), ANTHROPIC_AT("/v1", AUTH_X_API_KEY)},
     },
-    COMPATIBLE_IN(
-        "nvidia_nim", "NVIDIA NIM", "NVIDIA_NIM", "https://integrate.api.nvidia.com", CHAT_KINDS),
+    {
+        .id = STR_INIT("nvidia_nim"),
+        .title = STR_INIT("NVIDIA NIM"),
+        .key_env = STR_INIT("NVIDIA_NIM_API_KEY"),
+        .base_env = STR_INIT("NVIDIA_NIM_API_BASE"),
+        .base = STR_INIT("https://integrate.api.nvidia.com"),
+        .faces = {{.dialect = DIALECT_OPENAI,
+            .prefix = STR_INIT("/v1"),
+            .kinds = NIM_KINDS,
+            .own_forms = K(RERANK),
+            .auth = AUTH_BEARER}},
+        .target = nim_target,
+    },
     COMPATIBLE("huggingface", "Hugging Face", "HUGGINGFACE", "https://router.huggingface.co"),
-    COMPATIBLE_IN("together", "Together AI", "TOGETHER", "https://api.together.xyz", CHAT_KINDS),
+    COMPATIBLE_IN(
+        "together", "Together AI", "TOGETHER", "https://api.together.xyz", TOGETHER_KINDS),
     {
         .id = STR_INIT("perplexity"),
         .title = STR_INIT("Perplexity"),
         .key_env = STR_INIT("PERPLEXITY_API_KEY"),
         .base_env = STR_INIT("PERPLEXITY_API_BASE"),
         .base = STR_INIT("https://api.perplexity.ai"),
-        .faces = {OPENAI_AT("", CHAT_KINDS)},
+        /* perplexityai 0.46; litellm 1.109 for the addresses */
+        .faces = {OPENAI_AT("", CHAT_ALONE), OPENAI_AT("/v1", K(EMBEDDINGS))},
     },
     {
         .id = STR_INIT("replicate"),
@@ -144,7 +170,7 @@ static const struct provider table[] = {
         .base_env = STR_INIT("VERTEXAI_API_BASE"),
         .base = STR_INIT("https://aiplatform.googleapis.com"),
         .faces = {{.dialect = DIALECT_GEMINI,
-                      .kinds = K(GENERATE) | K(STREAM_GENERATE) | K(GEMINI_COUNT),
+                      .kinds = K(GENERATE) | K(STREAM_GENERATE) | K(GEMINI_COUNT) | K(IMAGES),
                       .auth = AUTH_BEARER},
             {.dialect = DIALECT_ANTHROPIC, .kinds = K(MESSAGES), .auth = AUTH_BEARER}},
         .face_fits = vertex_face_fits,
@@ -166,7 +192,7 @@ static const struct provider table[] = {
         .target = bedrock_call_target,
         .sign = bedrock_sign,
     },
-    COMPATIBLE_IN("novita", "Novita AI", "NOVITA", "https://api.novita.ai/openai", CHAT_KINDS),
+    COMPATIBLE_IN("novita", "Novita AI", "NOVITA", "https://api.novita.ai/openai", NOVITA_KINDS),
     {
         .id = STR_INIT("vercel"),
         .title = STR_INIT("Vercel AI Gateway"),
@@ -181,7 +207,8 @@ static const struct provider table[] = {
         .key_env = STR_INIT("DEEPSEEK_API_KEY"),
         .base_env = STR_INIT("DEEPSEEK_API_BASE"),
         .base = STR_INIT("https://api.deepseek.com"),
-        .faces = {OPENAI_AT("/v1", CHAT_KINDS), ANTHROPIC_AT("/anthropic/v1", AUTH_X_API_KEY)},
+        /* api-docs.deepseek.com: text completions are its FIM, under /beta */
+        .faces = {OPENAI_AT("/v1", CHAT_ALONE), ANTHROPIC_AT("/anthropic/v1", AUTH_X_API_KEY)},
     },
     {
         .id = STR_INIT("ollama"),

@@ -1,7 +1,8 @@
 /*
- * Google Vertex AI: below a project and location, Gemini in its own dialect and Claude in
- * Anthropic's (rawPredict: the model stands in the path alone). The credential is an access token
- * (VERTEXAI_API_KEY); assertions that fetch one are in providers/gcp_token.c.
+ * Google Vertex AI: below a project and location, Gemini in its own dialect, Claude in Anthropic's
+ * (rawPredict: the model stands in the path alone), and pictures by Imagen (predict). The
+ * credential is an access token (VERTEXAI_API_KEY); assertions that fetch one are in
+ * providers/gcp_token.c.
  */
 #include "providers/quirks_int.h"
 
@@ -27,6 +28,10 @@ static void put_generate(const struct provider_asked *a, struct buf *out)
 
     buf_addstr(out, STR("/publishers/google/models/"));
     put_encoded(out, a->model, "@");
+    if (a->match.endpoint->kind == KIND_IMAGES) {
+        buf_addstr(out, STR(":predict"));
+        return;
+    }
     buf_addstr(out, str_at(model.p + model.n, (size_t)(rest.p + rest.n - model.p - model.n)));
     target_query(a, out);
 }

@@ -50,6 +50,13 @@ static void test_heuristic(void)
         {"sonar-pro", "perplexity", NULL},
         {"rerank-v3.5", "cohere", NULL},
         {"accounts/fireworks/models/x", "fireworks", NULL},
+        {"amazon.nova-pro-v1:0", "bedrock", NULL},
+        {"anthropic.claude-3-haiku-20240307-v1:0", "bedrock", NULL},
+        {"us.anthropic.claude-sonnet-4-5-20250929-v1:0", "bedrock", NULL},
+        {"global.anthropic.claude-opus-4-6-v1", "bedrock", NULL},
+        {"arn:aws:bedrock:us-east-1:123456789012:inference-profile/eu.amazon.nova-lite-v1:0",
+            "bedrock", NULL},
+        {"openai.gpt-oss-120b-1:0", "bedrock", NULL},
     };
     check(rows, ARRAY_LEN(rows));
 }

@@ -56,6 +56,10 @@ static struct str operation(enum endpoint_kind k)
     case KIND_RESPONSES:
     case KIND_RESPONSES_WS:
     case KIND_MESSAGES:
+    case KIND_CONVERSE:
+    case KIND_CONVERSE_STREAM:
+    case KIND_INVOKE:
+    case KIND_INVOKE_STREAM:
         return STR("chat");
     case KIND_COMPLETIONS:
     case KIND_COMPLETE:

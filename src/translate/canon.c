@@ -79,6 +79,22 @@ struct canon_message *canon_add_message(
     return m;
 }
 
+struct canon_part *canon_add_text(struct canon_call *c, struct canon_part ***tail, struct str text)
+{
+    struct canon_part *p = canon_add_part(c, tail, PART_TEXT);
+    if (p)
+        p->text = text;
+    return p;
+}
+
+int canon_add_words(
+    struct canon_call *c, struct canon_message ***tail, enum canon_role role, struct str text)
+{
+    struct canon_message *m = canon_add_message(c, tail, role);
+    struct canon_part **parts = m ? &m->parts : NULL;
+    return m && canon_add_text(c, &parts, text) ? 0 : -ENOMEM;
+}
+
 struct canon_part *canon_add_part(
     struct canon_call *c, struct canon_part ***tail, enum canon_part_kind kind)
 {

@@ -314,7 +314,7 @@ struct canon_call {
     uint64_t input_estimate; /* tokens, counted locally: where a dialect must say so at once */
     bool usage_asked;        /* the client wants usage in its stream */
     bool array_stream;       /* Gemini's client without alt=sse: its stream is one JSON array */
-    struct str betas;        /* anthropic-beta, for targets that want it in the body */
+    struct str betas;        /* anthropic-beta, of the client's fields and body: "a-1,b-2" */
     struct error *error;     /* the caller's; filled by canon_fail() */
     unsigned lost_n;
     struct canon_loss lost[CANON_LOSSES_MAX];
@@ -345,6 +345,14 @@ struct canon_message *canon_add_message(
 struct canon_part *canon_add_part(
     struct canon_call *c, struct canon_part ***tail, enum canon_part_kind kind);
 
+/* A text as a part; as canon_add_part(). */
+struct canon_part *canon_add_text(struct canon_call *c, struct canon_part ***tail, struct str text);
+/* A message of one text. 0, or -ENOMEM. */
+int canon_add_words(
+    struct canon_call *c, struct canon_message ***tail, enum canon_role role, struct str text);
+/* The tool of this name, and no other. 0, or -ENOMEM. */
+int canon_choose_one(struct canon_call *c, struct canon_tool_choice *t, struct str name);
+
 /* Text that grows over several events, in the call's arena; .n = 0 empties it and keeps its room.
  * 0, or -ENOMEM with c->error filled. How long it may become is the caller's to say. */
 struct canon_text {
@@ -374,11 +382,15 @@ bool canon_has_tool_parts(const struct canon_request *q);
 int64_t canon_budget_of(enum canon_effort e, int64_t max_tokens);
 enum canon_effort canon_effort_of(int64_t budget);
 enum canon_effort canon_effort_parse(struct str s); /* EFFORT_UNSET = no such */
+/* Anthropic's words, which others took over: enabled, adaptive, disabled. THINKING_UNSET = none. */
+enum canon_thinking canon_thinking_parse(struct str s);
 struct str canon_effort_name(enum canon_effort e);
 /* max_tokens, or the model's maximum from the facts, or 4096. */
 int64_t canon_max_tokens(const struct canon_call *c, const struct canon_request *q);
 /* "data:image/png;base64,…": fills media; false when s is no data URL. */
 bool canon_data_url(struct str s, struct canon_media *ret);
+/* The reverse, in the arena; p NULL: there is no room, which c->error says. */
+struct str canon_data_url_of(struct canon_call *c, struct str mime, struct str base64);
 /* The mime type that a file name's ending says; empty = none known. */
 struct str canon_mime_of(struct str file_name);
 
@@ -391,5 +403,9 @@ struct str canon_sign_out(
 /* The reverse: whose it is, and the provider's own bytes, in the arena or a view of shown. */
 enum canon_maker canon_sign_in(
     struct canon_call *c, enum canon_maker native, struct str shown, struct str *ret_own);
+/* Whether a client's body, which is valid JSON, holds what the gateway wrote into its dialect for
+ * another maker: a marked signature, or a call's id with one behind it. What the dialect's own
+ * provider would refuse. One pass at the speed of memory, for every call. */
+bool canon_sign_is_in(struct str body);
 
 #endif

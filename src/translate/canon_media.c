@@ -19,6 +19,24 @@ bool canon_data_url(struct str s, struct canon_media *ret)
     return true;
 }
 
+struct str canon_data_url_of(struct canon_call *c, struct str mime, struct str base64)
+{
+    const struct str pieces[] = {STR_INIT("data:"), mime, STR_INIT(";base64,"), base64};
+    size_t n = 0;
+    char *p = arena_alloc(c->arena, mime.n + base64.n + 16);
+
+    if (!p) {
+        canon_no_room(c);
+        return STR_NONE;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(pieces); i++) {
+        if (pieces[i].n)
+            memcpy(p + n, pieces[i].p, pieces[i].n);
+        n += pieces[i].n;
+    }
+    return str_at(p, n);
+}
+
 static const struct {
     struct str ending, mime;
 } types[] = {

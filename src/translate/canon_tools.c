@@ -15,6 +15,18 @@ struct turn {
     bool speaking; /* the last message was the assistant's */
 };
 
+int canon_choose_one(struct canon_call *c, struct canon_tool_choice *t, struct str name)
+{
+    struct str *names = arena_new(c->arena, struct str);
+    if (!names)
+        return canon_no_room(c);
+    *names = name;
+    t->mode = TOOLS_ONE;
+    t->names = names;
+    t->names_n = 1;
+    return 0;
+}
+
 struct str canon_tool_name(const struct canon_request *q, struct str id)
 {
     struct str found = STR_NONE;

@@ -52,6 +52,15 @@ enum canon_effort canon_effort_parse(struct str s)
     return EFFORT_UNSET;
 }
 
+enum canon_thinking canon_thinking_parse(struct str s)
+{
+    if (str_eq(s, STR("enabled")))
+        return THINKING_ON;
+    if (str_eq(s, STR("adaptive")))
+        return THINKING_ADAPTIVE;
+    return str_eq(s, STR("disabled")) ? THINKING_OFF : THINKING_UNSET;
+}
+
 struct str canon_effort_name(enum canon_effort e)
 {
     return efforts[e].name;

@@ -169,14 +169,9 @@ static int choice_word(
 static int choice_one(
     struct canon_call *c, struct canon_request *q, struct str name, struct str place)
 {
-    struct str *names = NULL;
     if (!name.n)
         return canon_fail(c, place, STR_FMT " has to be a text", STR_ARG(place));
-    if (set_names(c, q, 1, &names) < 0)
-        return -ENOMEM;
-    names[0] = name;
-    q->tool_choice.mode = TOOLS_ONE;
-    return 0;
+    return canon_choose_one(c, &q->tool_choice, name);
 }
 
 static struct str name_of_choice(yyjson_val *v)
@@ -408,7 +403,7 @@ static int write_choice(
         return tc->mode == TOOLS_AUTO ? 0
                                       : canon_drop(c, chat_client_word(q, CHAT_CHOICE),
                                             "the provider does not know it");
-    if (forces && chat_model_has(c, MODEL_NO_FORCED_TOOLS) > 0) {
+    if (forces && chat_model_has(c->facts, MODEL_NO_FORCED_TOOLS) > 0) {
         jw_member_str(w, "tool_choice", STR("auto"));
         return canon_drop(
             c, chat_client_word(q, CHAT_CHOICE), "the model cannot be forced to call a tool");
@@ -431,9 +426,6 @@ int chat_write_tools(
     struct canon_call *c, const struct chat_quirks *k, const struct canon_request *q, struct jw *w)
 {
     unsigned n;
-    if (q->tools && (k->flags & CHAT_NO_TOOLS))
-        return canon_fail(c, q->legacy_functions ? STR("functions") : STR("tools"),
-            STR_FMT " takes no tools", STR_ARG(c->provider));
     int r = write_list(c, k, q, w, &n);
     if (r < 0 || n == 0) /* providers refuse a choice among no tools */
         return r;

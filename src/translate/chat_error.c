@@ -7,6 +7,7 @@
  *   {"object":"error","message","type",…}         Mistral, vLLM
  *   {"detail":[{"loc","msg"}]}, {"detail":"…"}    Mistral, others built on FastAPI
  *   {"error":{"code":429,"metadata":{"raw"}}}     OpenRouter
+ *   {"err_code":"…","err_msg":"…"}              Deepgram, whose dialect is another
  */
 #include "translate/chat_int.h"
 
@@ -70,8 +71,12 @@ static void read_object(struct arena *a, yyjson_val *e, struct error *ret)
     uint64_t retry = jr_get_u64(e, "retry_after");
     ret->status = status_of(e, ret->status);
     ret->message = bounded(a, jr_get_str(e, "message"));
+    if (!ret->message.n)
+        ret->message = bounded(a, jr_get_str(e, "err_msg"));
     ret->type = word_of(a, yyjson_obj_get(e, "type"));
     ret->code = word_of(a, yyjson_obj_get(e, "code"));
+    if (!ret->code.n)
+        ret->code = word_of(a, yyjson_obj_get(e, "err_code"));
     ret->param = word_of(a, yyjson_obj_get(e, "param"));
     if (!ret->code.n)
         ret->code = word_of(a, yyjson_obj_get(inner, "code"));

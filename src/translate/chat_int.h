@@ -12,6 +12,7 @@
  *   chat_media.c                      pictures, documents, audio, video
  *   completions.c                     the older text completions, in front alone
  *   chat_quirks.c                     what each provider takes, as data
+ *   chat_fit.c, chat_fit_deep.c       whether a client's body may go there as it came (chat.h)
  */
 #ifndef SF_TRANSLATE_CHAT_INT_H
 #define SF_TRANSLATE_CHAT_INT_H
@@ -42,7 +43,6 @@ enum chat_flag {
     CHAT_NO_STRICT = 1 << 11,    /* tools[].function.strict */
     CHAT_CACHE_MARKS = 1 << 12,  /* cache_control on parts and tools */
     CHAT_ONE_ANSWER = 1 << 13,   /* no n */
-    CHAT_NO_TOOLS = 1 << 14,     /* at all */
     CHAT_NO_TOOL_CHOICE = 1 << 15,
     CHAT_NO_PARALLEL = 1 << 16,        /* parallel_tool_calls */
     CHAT_PLAIN_TEXT = 1 << 17,         /* several texts are one string */
@@ -52,7 +52,9 @@ enum chat_flag {
     CHAT_URL_FILES = 1 << 21,          /* file_data may be an address */
     CHAT_VIDEO = 1 << 22,              /* video_url */
     CHAT_HIDES_THINKING = 1 << 23,     /* never shows it: a summary cannot be had */
-    CHAT_NO_STOP = 1 << 24,
+    CHAT_ELSE_NATIVE = 1 << 25,        /* what it lacks here, the provider's own dialect has */
+    CHAT_DATA_IMAGES = 1 << 26,        /* pictures as data: URLs alone */
+    CHAT_SAYS_ENABLED = 1 << 27,       /* reasoning: {enabled} */
 };
 
 /* How thinking of earlier turns is given back. */
@@ -82,13 +84,19 @@ struct chat_quirks {
 
 const struct chat_quirks *chat_quirks_of(struct str provider);
 /* Whether it takes a parameter, with this model. */
-bool chat_takes(const struct canon_call *c, const struct chat_quirks *k, enum canon_param_id id);
-bool chat_takes_stop(const struct canon_call *c, const struct chat_quirks *k);
+bool chat_takes(const struct model_facts *f, const struct chat_quirks *k, enum canon_param_id id);
+/* Whether the provider knows its name at all, whatever the model. */
+bool chat_knows(const struct chat_quirks *k, enum canon_param_id id);
+bool chat_takes_stop(const struct model_facts *f, const struct chat_quirks *k);
 /* 1 = the model has the ability, 0 = it has not, -1 = nothing is known of it. */
-int chat_model_has(const struct canon_call *c, uint32_t flag);
+int chat_model_has(const struct model_facts *f, uint32_t flag);
 /* The nearest effort that provider and model know; EFFORT_UNSET = say none. */
 enum canon_effort chat_nearest_effort(
-    const struct canon_call *c, const struct chat_quirks *k, enum canon_effort wanted);
+    const struct model_facts *f, const struct chat_quirks *k, enum canon_effort wanted);
+
+/* Whether it is known that this effort is refused. */
+bool chat_refuses_effort(
+    const struct model_facts *f, const struct chat_quirks *k, enum canon_effort e);
 
 /* --- tools (chat_tools.c) --- */
 
@@ -112,7 +120,8 @@ struct str chat_arguments(struct arena *a, yyjson_val *v, bool *ret_bad);
 struct str chat_split_id(struct str id, struct str *ret_signature);
 void chat_write_call(
     struct canon_call *c, const struct chat_quirks *k, const struct canon_part *p, struct jw *w);
-/* The id as the provider takes it. */
+/* Whether the provider takes an id as it is, and the id as it takes it. */
+bool chat_takes_id(const struct chat_quirks *k, struct str id);
 struct str chat_id_out(struct canon_call *c, const struct chat_quirks *k, struct str id);
 /* A name with nothing but [A-Za-z0-9_-] in it, at most 64; and back, by the request's tools. */
 struct str chat_name_out(struct canon_call *c, struct str name);

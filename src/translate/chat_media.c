@@ -4,6 +4,8 @@
  */
 #include "translate/chat_int.h"
 
+#include <errno.h>
+
 static int refuse(struct canon_call *c, const char *what)
 {
     return canon_fail(c, STR("messages"), "%s cannot be passed on to " STR_FMT, what,
@@ -14,22 +16,11 @@ static int refuse(struct canon_call *c, const char *what)
 static void put_url(struct canon_call *c, const struct canon_media *m, struct str mime,
     const char *member, struct jw *w)
 {
-    (void)c;
+    struct str url = m->source == MEDIA_URL ? m->data : canon_data_url_of(c, mime, m->data);
+    if (!url.p && !w->out->err)
+        w->out->err = -ENOMEM;
     jw_key(w, member);
-    if (m->source == MEDIA_URL) {
-        jw_str(w, m->data);
-        return;
-    }
-    /* Base64 and mime types have nothing to escape, but a client may have written anything. */
-    _cleanup_(buf_free) struct buf url;
-    buf_init(&url, LIMIT_BODY_BYTES * 2);
-    buf_addstr(&url, STR("data:"));
-    buf_addstr(&url, mime);
-    buf_addstr(&url, STR(";base64,"));
-    buf_addstr(&url, m->data);
-    if (url.err)
-        w->out->err = w->out->err ? w->out->err : url.err;
-    jw_str(w, buf_str(&url));
+    jw_str(w, url);
 }
 
 static int put_image(struct canon_call *c, const struct canon_media *m, struct jw *w)

@@ -126,10 +126,8 @@ static int read_thinking_part(struct canon_call *c, yyjson_val *v, struct canon_
     p->text = yyjson_is_str(list) ? jr_str(list) : STR("");
     yyjson_arr_foreach(list, i, n, one)
     {
-        struct canon_part *t = canon_add_part(c, &tail, PART_TEXT);
-        if (!t)
+        if (!canon_add_text(c, &tail, jr_get_str(one, "text")))
             return -ENOMEM;
-        t->text = jr_get_str(one, "text");
     }
     if (texts)
         p->text = chat_join(c, texts, PART_TEXT, 0);
@@ -194,13 +192,8 @@ static int read_content(
     struct chat_at at = {.message = i};
     size_t n;
     yyjson_val *one;
-    if (yyjson_is_str(v)) {
-        struct canon_part *p = canon_add_part(r->c, tail, PART_TEXT);
-        if (!p)
-            return -ENOMEM;
-        p->text = jr_str(v);
-        return 0;
-    }
+    if (yyjson_is_str(v))
+        return canon_add_text(r->c, tail, jr_str(v)) ? 0 : -ENOMEM;
     if (!v || yyjson_is_null(v))
         return needed ? chat_fail_at(r->c, &at, "content", "is missing") : 0;
     if (!yyjson_is_arr(v))

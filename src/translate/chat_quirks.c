@@ -2,6 +2,8 @@
  * What the providers that speak OpenAI's chat dialect take of it, one row each. A row states what
  * the provider's own documentation or SDK says; what is not in a table row is passed on, and the
  * provider answers for itself. Abilities of models are not here but in the facts (llm/prices.h).
+ *
+ * A row serves calls that are translated, and those that would pass as they came (chat_fit.c).
  */
 #include "translate/chat_int.h"
 
@@ -27,9 +29,9 @@
     }
 
 /* Servers of open models: more sampling than OpenAI has. */
-#define SERVER(name)                                                                               \
+#define SERVER(name, more)                                                                         \
     {                                                                                              \
-        .provider = STR_INIT(name), .flags = CHAT_OLD_MAX_TOKENS | CHAT_VIDEO,                     \
+        .provider = STR_INIT(name), .flags = CHAT_VIDEO | (more),                                  \
         .lacks = OPENAI_ONLY | P(SERVICE_TIER) | P(METADATA), .efforts = ALL_EFFORTS,              \
         .history = HISTORY_CONTENT                                                                 \
     }
@@ -37,8 +39,7 @@
 /* Providers of many models, whose API names reasoning and caching in ways of its own. */
 #define ROUTER(name)                                                                               \
     {                                                                                              \
-        .provider = STR_INIT(name),                                                                \
-        .flags = CHAT_OLD_MAX_TOKENS | CHAT_CACHE_MARKS | CHAT_URL_FILES | CHAT_VIDEO,             \
+        .provider = STR_INIT(name), .flags = CHAT_CACHE_MARKS | CHAT_URL_FILES | CHAT_VIDEO,       \
         .efforts = ALL_EFFORTS & ~E(MAX), .history = HISTORY_DETAILS, .think = THINK_OBJECT        \
     }
 
@@ -46,6 +47,8 @@ static const struct chat_quirks table[] = {
     OPENAI("openai"),
     OPENAI("azure"),
     {
+        /* mistralai 3.7, ChatCompletionRequest: others are 422; tool_choice may be "required", too
+         */
         .provider = STR_INIT("mistral"),
         .flags = CHAT_NO_STREAM_OPTIONS | CHAT_OLD_MAX_TOKENS | CHAT_RANDOM_SEED | CHAT_SAYS_ANY |
                  CHAT_SHORT_IDS | CHAT_NO_DEVELOPER | CHAT_NO_NAMES | CHAT_NO_USER_AFTER_TOOL |
@@ -66,25 +69,27 @@ static const struct chat_quirks table[] = {
         .think = THINK_SWITCH,
     },
     {
+        /* perplexityai 0.46, chat CompletionCreateParams and ChatMessageInput */
         .provider = STR_INIT("perplexity"),
         .flags = CHAT_OLD_MAX_TOKENS | CHAT_ALTERNATES | CHAT_NO_DEVELOPER | CHAT_NO_NAMES |
-                 CHAT_ONE_ANSWER | CHAT_NO_TOOLS | CHAT_NO_STOP | CHAT_NO_STREAM_OPTIONS,
-        .lacks = OPENAI_ONLY | P(SEED) | P(LOGIT_BIAS) | P(LOGPROBS) | P(TOP_LOGPROBS) | P(USER) |
-                 P(METADATA) | P(SERVICE_TIER),
+                 CHAT_NO_STREAM_OPTIONS,
+        .lacks = OPENAI_ONLY | P(SEED) | P(LOGIT_BIAS) | P(USER) | P(METADATA) | P(SERVICE_TIER),
         .efforts = E(MINIMAL) | EASY_EFFORTS,
     },
     {
+        /* groq 1.7, which says of store and metadata that they are not supported, and n is 1;
+           console.groq.com/docs/openai for the rest */
         .provider = STR_INIT("groq"),
         .flags = CHAT_NEW_MAX_TOKENS | CHAT_NO_NAMES | CHAT_ONE_ANSWER,
-        .lacks = P(TOP_K) | P(LOGIT_BIAS) | P(LOGPROBS) | P(TOP_LOGPROBS) | P(PROMPT_CACHE_KEY) |
-                 P(PROMPT_CACHE_RETENTION) | P(VERBOSITY) | P(MODALITIES) | P(AUDIO) |
-                 P(PREDICTION),
+        .lacks =
+            OPENAI_ONLY | P(TOP_K) | P(LOGIT_BIAS) | P(LOGPROBS) | P(TOP_LOGPROBS) | P(METADATA),
         .efforts = E(NONE) | EASY_EFFORTS,
         .history = HISTORY_REASONING,
     },
     {
+        /* docs.x.ai, chat completions: either name of the limit */
         .provider = STR_INIT("xai"),
-        .flags = CHAT_OLD_MAX_TOKENS | CHAT_NO_NAMES | CHAT_NO_STRICT,
+        .flags = CHAT_NO_NAMES | CHAT_NO_STRICT,
         .lacks = OPENAI_ONLY | P(TOP_K) | P(METADATA) | P(SERVICE_TIER),
         .model_flag = MODEL_REASONING,
         .model_lacks = P(FREQUENCY_PENALTY) | P(PRESENCE_PENALTY),
@@ -92,23 +97,54 @@ static const struct chat_quirks table[] = {
         .efforts = E(NONE) | EASY_EFFORTS | E(XHIGH),
     },
     {
+        /* together 3.1, chat CompletionCreateParams */
         .provider = STR_INIT("together"),
-        .flags = CHAT_OLD_MAX_TOKENS | CHAT_NO_PARALLEL | CHAT_LOGPROBS_NUMBER | CHAT_VIDEO,
+        .flags = CHAT_OLD_MAX_TOKENS | CHAT_NO_PARALLEL | CHAT_LOGPROBS_NUMBER | CHAT_VIDEO |
+                 CHAT_SAYS_ENABLED,
         .lacks = OPENAI_ONLY | P(USER) | P(METADATA) | P(SERVICE_TIER),
         .efforts = EASY_EFFORTS,
         .history = HISTORY_CONTENT,
     },
     {
+        /* ollama/ollama, openai/openai.go: ChatCompletionRequest and FromChatRequest() */
         .provider = STR_INIT("ollama"),
-        .flags = CHAT_OLD_MAX_TOKENS | CHAT_NO_TOOL_CHOICE | CHAT_NO_PARALLEL | CHAT_ONE_ANSWER,
+        .flags = CHAT_OLD_MAX_TOKENS | CHAT_NO_TOOL_CHOICE | CHAT_NO_PARALLEL | CHAT_ONE_ANSWER |
+                 CHAT_ELSE_NATIVE | CHAT_DATA_IMAGES,
         .lacks = OPENAI_ONLY | P(TOP_K) | P(LOGIT_BIAS) | P(USER) | P(METADATA) | P(SERVICE_TIER),
         .efforts = E(NONE) | EASY_EFFORTS,
         .history = HISTORY_REASONING,
     },
-    SERVER("vllm"),
-    SERVER("lm_studio"),
-    SERVER("fireworks"),
-    SERVER("novita"),
+    {
+        /* Google's endpoint in OpenAI's dialect: others are 400 "Unknown name" (of seed, penalties,
+           top_k and reasoning: Vali-98/ChatterUI#227, MinLL/SkyrimNet-GamePlugin#77) */
+        .provider = STR_INIT("gemini"),
+        .flags = CHAT_ELSE_NATIVE | CHAT_DATA_IMAGES,
+        .lacks = OPENAI_ONLY | P(TOP_K) | P(SEED) | P(FREQUENCY_PENALTY) | P(PRESENCE_PENALTY) |
+                 P(LOGIT_BIAS) | P(LOGPROBS) | P(TOP_LOGPROBS) | P(USER) | P(METADATA) |
+                 P(SERVICE_TIER),
+        .efforts = E(NONE) | E(MINIMAL) | EASY_EFFORTS,
+    },
+    {
+        /* docs.cohere.com/docs/compatibility-api */
+        .provider = STR_INIT("cohere"),
+        .flags = CHAT_OLD_MAX_TOKENS | CHAT_ELSE_NATIVE | CHAT_NO_PARALLEL | CHAT_ONE_ANSWER |
+                 CHAT_NO_STREAM_OPTIONS | CHAT_NO_STRICT,
+        .lacks = OPENAI_ONLY | P(TOP_K) | P(LOGIT_BIAS) | P(TOP_LOGPROBS) | P(USER) | P(METADATA) |
+                 P(SERVICE_TIER),
+        .efforts = E(NONE) | E(HIGH),
+    },
+    {
+        /* litellm 1.109, nvidia_nim: the models' common part; max_completion_tokens is renamed */
+        .provider = STR_INIT("nvidia_nim"),
+        .flags = CHAT_OLD_MAX_TOKENS,
+        .lacks = OPENAI_ONLY | P(USER) | P(METADATA) | P(SERVICE_TIER),
+        .efforts = ALL_EFFORTS,
+        .history = HISTORY_CONTENT,
+    },
+    SERVER("vllm", 0),
+    SERVER("lm_studio", CHAT_OLD_MAX_TOKENS),
+    SERVER("fireworks", 0),
+    SERVER("novita", CHAT_OLD_MAX_TOKENS),
     ROUTER("openrouter"),
     ROUTER("vercel"),
 };
@@ -127,58 +163,67 @@ const struct chat_quirks *chat_quirks_of(struct str provider)
     return &any;
 }
 
-int chat_model_has(const struct canon_call *c, uint32_t flag)
+int chat_model_has(const struct model_facts *f, uint32_t flag)
 {
-    if (!c->facts || !c->facts->flags) /* a row without any ability is one that states none */
+    if (!f || !f->flags) /* a row without any ability is one that states none */
         return -1;
-    return (c->facts->flags & flag) != 0;
+    return (f->flags & flag) != 0;
 }
 
-bool chat_takes(const struct canon_call *c, const struct chat_quirks *k, enum canon_param_id id)
+bool chat_takes(const struct model_facts *f, const struct chat_quirks *k, enum canon_param_id id)
 {
     uint32_t bit = (uint32_t)1 << id;
     if (bit & (k->lacks | P(SAFETY)))
         return false;
-    if ((bit & (P(TEMPERATURE) | P(TOP_P))) && chat_model_has(c, MODEL_NO_SAMPLING) > 0)
+    if ((bit & (P(TEMPERATURE) | P(TOP_P))) && chat_model_has(f, MODEL_NO_SAMPLING) > 0)
         return false;
-    return !(bit & k->model_lacks) || chat_model_has(c, k->model_flag) <= 0;
+    return !(bit & k->model_lacks) || chat_model_has(f, k->model_flag) <= 0;
 }
 
-bool chat_takes_stop(const struct canon_call *c, const struct chat_quirks *k)
+bool chat_knows(const struct chat_quirks *k, enum canon_param_id id)
 {
-    if (k->flags & CHAT_NO_STOP)
-        return false;
-    return !k->model_no_stop || chat_model_has(c, k->model_flag) <= 0;
+    return !(k->lacks & (uint32_t)1 << id);
+}
+
+bool chat_takes_stop(const struct model_facts *f, const struct chat_quirks *k)
+{
+    return !k->model_no_stop || chat_model_has(f, k->model_flag) <= 0;
+}
+
+bool chat_refuses_effort(
+    const struct model_facts *f, const struct chat_quirks *k, enum canon_effort e)
+{
+    if (!(k->efforts & (1 << e)))
+        return true;
+    if (e == EFFORT_NONE)
+        return chat_model_has(f, MODEL_NO_EFFORT_NONE) > 0;
+    return e == EFFORT_MINIMAL && chat_model_has(f, MODEL_NO_EFFORT_MINIMAL) > 0;
 }
 
 static bool knows_effort(
-    const struct canon_call *c, const struct chat_quirks *k, enum canon_effort e)
+    const struct model_facts *f, const struct chat_quirks *k, enum canon_effort e)
 {
-    if (!(k->efforts & (1 << e)))
+    if (chat_refuses_effort(f, k, e))
         return false;
     switch (e) {
-    case EFFORT_NONE:
-        return chat_model_has(c, MODEL_NO_EFFORT_NONE) <= 0;
-    case EFFORT_MINIMAL:
-        return chat_model_has(c, MODEL_NO_EFFORT_MINIMAL) <= 0;
     case EFFORT_XHIGH:
-        return chat_model_has(c, MODEL_EFFORT_XHIGH) != 0;
+        return chat_model_has(f, MODEL_EFFORT_XHIGH) != 0;
     case EFFORT_MAX:
-        return chat_model_has(c, MODEL_EFFORT_MAX) != 0;
+        return chat_model_has(f, MODEL_EFFORT_MAX) != 0;
     default:
         return true;
     }
 }
 
 enum canon_effort chat_nearest_effort(
-    const struct canon_call *c, const struct chat_quirks *k, enum canon_effort wanted)
+    const struct model_facts *f, const struct chat_quirks *k, enum canon_effort wanted)
 {
     /* What is too much becomes less, what is too little becomes more. */
     for (int e = wanted; e > EFFORT_UNSET; e--)
-        if (knows_effort(c, k, e))
+        if (knows_effort(f, k, e))
             return e;
     for (int e = wanted; e <= EFFORT_MAX; e++)
-        if (knows_effort(c, k, e))
+        if (knows_effort(f, k, e))
             return e;
     return EFFORT_UNSET;
 }

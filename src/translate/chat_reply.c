@@ -19,10 +19,8 @@ static int read_part(struct canon_call *c, yyjson_val *v, struct canon_part ***t
         p->text = jr_str(thinking);
         yyjson_arr_foreach(thinking, i, n, one)
         {
-            struct canon_part *t = canon_add_part(c, &end, PART_TEXT);
-            if (!t)
+            if (!canon_add_text(c, &end, jr_get_str(one, "text")))
                 return -ENOMEM;
-            t->text = jr_get_str(one, "text");
         }
         if (texts)
             p->text = chat_join(c, texts, PART_TEXT, 0);
@@ -45,11 +43,7 @@ int chat_read_content(struct canon_call *c, yyjson_val *content, struct canon_pa
     if (yyjson_is_str(content)) {
         if (yyjson_get_len(content) == 0)
             return 0;
-        struct canon_part *p = canon_add_part(c, tail, PART_TEXT);
-        if (!p)
-            return -ENOMEM;
-        p->text = jr_str(content);
-        return 0;
+        return canon_add_text(c, tail, jr_str(content)) ? 0 : -ENOMEM;
     }
     yyjson_arr_foreach(content, i, n, one)
     {

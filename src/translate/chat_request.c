@@ -257,16 +257,10 @@ static int read_reasoning(struct canon_call *c, yyjson_val *v, struct canon_requ
 /* Anthropic's object, which some clients send here. */
 static int read_thinking(struct canon_call *c, yyjson_val *v, struct canon_request *q)
 {
-    struct str type = jr_get_str(v, "type");
     if (!yyjson_is_obj(v))
         return fail_type(c, STR("thinking"), "an object");
-    if (str_eq(type, STR("enabled")))
-        q->reasoning.mode = THINKING_ON;
-    else if (str_eq(type, STR("adaptive")))
-        q->reasoning.mode = THINKING_ADAPTIVE;
-    else if (str_eq(type, STR("disabled")))
-        q->reasoning.mode = THINKING_OFF;
-    else
+    q->reasoning.mode = canon_thinking_parse(jr_get_str(v, "type"));
+    if (q->reasoning.mode == THINKING_UNSET)
         return fail_type(c, STR("thinking.type"), "enabled, adaptive or disabled");
     return set_budget(c, v, "budget_tokens", STR("thinking.budget_tokens"), q);
 }

@@ -65,15 +65,15 @@ static void test_efforts_become_the_nearest(void)
     struct fixture f;
     const struct chat_quirks *k = chat_quirks_of(STR("together"));
     open_for(&f, "together", MODEL_REASONING);
-    CHECK_EQ(chat_nearest_effort(&f.c, k, EFFORT_NONE), EFFORT_LOW);
-    CHECK_EQ(chat_nearest_effort(&f.c, k, EFFORT_MINIMAL), EFFORT_LOW);
-    CHECK_EQ(chat_nearest_effort(&f.c, k, EFFORT_MAX), EFFORT_HIGH);
+    CHECK_EQ(chat_nearest_effort(f.c.facts, k, EFFORT_NONE), EFFORT_LOW);
+    CHECK_EQ(chat_nearest_effort(f.c.facts, k, EFFORT_MINIMAL), EFFORT_LOW);
+    CHECK_EQ(chat_nearest_effort(f.c.facts, k, EFFORT_MAX), EFFORT_HIGH);
     k = chat_quirks_of(STR("openai"));
-    CHECK_EQ(chat_nearest_effort(&f.c, k, EFFORT_XHIGH), EFFORT_HIGH);
+    CHECK_EQ(chat_nearest_effort(f.c.facts, k, EFFORT_XHIGH), EFFORT_HIGH);
     f.facts.flags |= MODEL_EFFORT_XHIGH;
-    CHECK_EQ(chat_nearest_effort(&f.c, k, EFFORT_MAX), EFFORT_XHIGH);
+    CHECK_EQ(chat_nearest_effort(f.c.facts, k, EFFORT_MAX), EFFORT_XHIGH);
     f.c.facts = NULL; /* nothing is known: as it was asked for */
-    CHECK_EQ(chat_nearest_effort(&f.c, k, EFFORT_MAX), EFFORT_MAX);
+    CHECK_EQ(chat_nearest_effort(f.c.facts, k, EFFORT_MAX), EFFORT_MAX);
     done(&f);
 }
 
@@ -82,10 +82,10 @@ static void test_facts_without_flags_say_nothing(void)
     struct fixture f;
     open_for(&f, "openai", 0);
     f.c.facts = &f.facts;
-    CHECK_EQ(chat_model_has(&f.c, MODEL_REASONING), -1);
+    CHECK_EQ(chat_model_has(f.c.facts, MODEL_REASONING), -1);
     f.facts.flags = MODEL_TOOLS;
-    CHECK_EQ(chat_model_has(&f.c, MODEL_REASONING), 0);
-    CHECK_EQ(chat_model_has(&f.c, MODEL_TOOLS), 1);
+    CHECK_EQ(chat_model_has(f.c.facts, MODEL_REASONING), 0);
+    CHECK_EQ(chat_model_has(f.c.facts, MODEL_TOOLS), 1);
     done(&f);
 }
 

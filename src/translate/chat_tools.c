@@ -5,6 +5,7 @@
  * and reply: names are found again in the request's tools, and ids that were changed are those of
  * earlier turns, which no reply names.
  */
+#include "translate/chat.h"
 #include "translate/chat_int.h"
 
 #include "crypto/digest.h"
@@ -12,7 +13,7 @@
 #include <errno.h>
 
 #define NAME_MAX_BYTES 64
-#define ID_MAX_BYTES   40 /* OpenAI refuses longer ones */
+#define ID_BYTES_MAX   40 /* OpenAI refuses longer ones */
 #define SHORT_ID_BYTES 9
 
 int chat_fail_at(
@@ -81,6 +82,19 @@ static int lost_arguments(struct canon_call *c, const struct chat_at *at)
     return canon_drop(c, name, "they are no JSON object");
 }
 
+/* Gemini's signature: of clients that have it from us in the id, of those that have it from
+ * Google's own endpoint in extra_content.google.thought_signature (ai.google.dev, OpenAI
+ * compatibility). */
+static void read_signature(yyjson_val *v, struct canon_part *p)
+{
+    yyjson_val *google = yyjson_obj_get(yyjson_obj_get(v, "extra_content"), "google");
+
+    p->id = chat_split_id(jr_get_str(v, "id"), &p->signature);
+    if (!p->signature.n)
+        p->signature = jr_get_str(google, "thought_signature");
+    p->maker = p->signature.n ? MAKER_GEMINI : MAKER_NONE;
+}
+
 int chat_read_call(
     struct canon_call *c, const struct chat_at *at, yyjson_val *v, struct canon_part ***tail)
 {
@@ -98,8 +112,7 @@ int chat_read_call(
     struct canon_part *p = canon_add_part(c, tail, PART_TOOL_CALL);
     if (!p)
         return -ENOMEM;
-    p->id = chat_split_id(jr_get_str(v, "id"), &p->signature);
-    p->maker = p->signature.n ? MAKER_GEMINI : MAKER_NONE;
+    read_signature(v, p);
     p->name = jr_get_str(what, "name");
     p->is_custom = is_custom;
     if (is_custom)
@@ -131,21 +144,33 @@ static void digest_word(struct str s, char *out, size_t n)
         out[i] = digits[sum[i] % 62];
 }
 
+bool chat_takes_id(const struct chat_quirks *k, struct str id)
+{
+    if (k->flags & CHAT_SHORT_IDS)
+        return id.n == SHORT_ID_BYTES && is_word(id, "");
+    return id.n <= ID_BYTES_MAX;
+}
+
 struct str chat_id_out(struct canon_call *c, const struct chat_quirks *k, struct str id)
 {
-    char word[ID_MAX_BYTES];
+    char word[ID_BYTES_MAX];
     bool is_short = k->flags & CHAT_SHORT_IDS;
     size_t n = is_short ? SHORT_ID_BYTES : 24;
-    if (is_short ? id.n == n && is_word(id, "") : id.n <= ID_MAX_BYTES)
+    if (chat_takes_id(k, id))
         return id;
     digest_word(id, word, n);
     return arena_printf(c->arena, "%s%.*s", is_short ? "" : "call_", (int)n, word);
 }
 
+static bool is_plain_name(struct str name)
+{
+    return name.n <= NAME_MAX_BYTES && is_word(name, "_-");
+}
+
 struct str chat_name_out(struct canon_call *c, struct str name)
 {
     char word[8];
-    if (name.n <= NAME_MAX_BYTES && is_word(name, "_-"))
+    if (is_plain_name(name))
         return name;
     size_t keep = MIN(name.n, NAME_MAX_BYTES - 1 - sizeof word);
     digest_word(name, word, sizeof word);
@@ -161,7 +186,7 @@ struct str chat_name_out(struct canon_call *c, struct str name)
 static bool is_shown_as(struct str name, struct str shown)
 {
     char word[8];
-    if (name.n <= NAME_MAX_BYTES && is_word(name, "_-"))
+    if (is_plain_name(name))
         return false; /* it was shown as it is */
     if (shown.n < sizeof word)
         return false;
@@ -187,6 +212,16 @@ bool chat_is_wrapped(const struct canon_call *c, struct str name)
     const struct canon_tool *t = c->request ? c->request->tools : NULL;
     for (; t; t = t->next)
         if (t->is_custom && str_eq(t->name, name))
+            return true;
+    return false;
+}
+
+bool chat_renames(const struct canon_call *c)
+{
+    if (c->request->legacy_functions)
+        return true;
+    for (const struct canon_tool *t = c->request->tools; t; t = t->next)
+        if (!t->native.p && (!is_plain_name(t->name) || chat_is_wrapped(c, t->name)))
             return true;
     return false;
 }

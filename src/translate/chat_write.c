@@ -172,7 +172,7 @@ static int write_params(
         const struct canon_param *p = &q->param[params[i].id];
         if (!p->raw.p || is_ours(q, params[i].id))
             continue;
-        if (!chat_takes(c, k, params[i].id))
+        if (!chat_takes(c->facts, k, params[i].id))
             r = canon_drop(c, p->name, "the model or its provider does not take it");
         else if (is_out_of_place(k, q, params[i].id))
             r = canon_drop(c, p->name, "OpenAI takes it with stored answers alone");
@@ -188,7 +188,7 @@ static int write_params(
 static void write_limit(const struct canon_call *c, const struct chat_quirks *k,
     const struct canon_request *q, struct jw *w)
 {
-    int only_new = chat_model_has(c, MODEL_MAX_COMPLETION_TOKENS);
+    int only_new = chat_model_has(c->facts, MODEL_MAX_COMPLETION_TOKENS);
     bool new_name = only_new > 0 || (only_new < 0 && (k->flags & CHAT_NEW_MAX_TOKENS));
     if (q->max_tokens >= 0)
         jw_member_int(w, new_name ? "max_completion_tokens" : "max_tokens", q->max_tokens);
@@ -199,7 +199,7 @@ static int write_stops(
 {
     if (!q->stops_n)
         return 0;
-    if (!chat_takes_stop(c, k))
+    if (!chat_takes_stop(c->facts, k))
         return canon_drop(
             c, chat_client_word(q, CHAT_STOP), "the model or its provider does not take it");
     jw_key(w, "stop");
@@ -293,7 +293,7 @@ static int write_reasoning(
     struct canon_call *c, const struct chat_quirks *k, const struct canon_request *q, struct jw *w)
 {
     enum canon_effort wanted = wanted_effort(q);
-    int reasons = chat_model_has(c, MODEL_REASONING);
+    int reasons = chat_model_has(c->facts, MODEL_REASONING);
     bool mere_switch = wanted == EFFORT_UNSET && q->reasoning.mode != THINKING_UNSET &&
                        k->think == THINK_OBJECT && reasons > 0;
     if (mere_switch)
@@ -306,7 +306,7 @@ static int write_reasoning(
         return wanted == EFFORT_NONE ? 0
                                      : canon_drop(c, chat_client_word(q, CHAT_REASONING),
                                            "the model is not known to reason");
-    enum canon_effort e = chat_nearest_effort(c, k, wanted);
+    enum canon_effort e = chat_nearest_effort(c->facts, k, wanted);
     if (k->think == THINK_OBJECT)
         write_object(q, e, w);
     else if (k->think == THINK_SWITCH)

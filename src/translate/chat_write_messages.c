@@ -139,7 +139,7 @@ static int put_name(struct writer *x, struct str name)
 
 static struct str system_word(const struct writer *x, enum canon_role role)
 {
-    if (chat_model_has(x->c, MODEL_NO_SYSTEM) > 0)
+    if (chat_model_has(x->c->facts, MODEL_NO_SYSTEM) > 0)
         return STR("user");
     bool developer = role == ROLE_DEVELOPER && !(x->k->flags & CHAT_NO_DEVELOPER);
     return developer ? STR("developer") : STR("system");
@@ -269,7 +269,7 @@ static int put_words(struct writer *x, const struct canon_message *m, bool calls
 {
     struct canon_part *texts = NULL, **tail = &texts;
     bool thinks = x->k->history == HISTORY_CHUNKS && has_thoughts(m->parts);
-    if (thinks && chat_model_has(x->c, MODEL_REASONING) != 0)
+    if (thinks && chat_model_has(x->c->facts, MODEL_REASONING) != 0)
         return put_chunks(x, m->parts);
     if (thinks && canon_drop(x->c, STR("messages[].thinking"), "the model does not reason") < 0)
         return -EREMOTEIO;

@@ -224,10 +224,8 @@ static int read_message(struct canon_call *c, yyjson_val *message, struct canon_
     int r = read_content(c, content, true, &tail);
 
     if (r == 0 && plan.n) {
-        struct canon_part *p = canon_add_part(c, &tail, PART_TEXT);
-        if (!p)
+        if (!canon_add_text(c, &tail, plan))
             return -ENOMEM;
-        p->text = plan;
     }
     if (r == 0)
         r = read_content(c, content, false, &tail);

@@ -15,13 +15,8 @@
 
 static int add_prompt(struct canon_call *c, struct canon_request *q, struct str text)
 {
-    struct canon_message **tail = &q->messages, *m = canon_add_message(c, &tail, ROLE_USER);
-    struct canon_part **parts = m ? &m->parts : NULL;
-    struct canon_part *p = m ? canon_add_part(c, &parts, PART_TEXT) : NULL;
-    if (!p)
-        return -ENOMEM;
-    p->text = text;
-    return 0;
+    struct canon_message **tail = &q->messages;
+    return canon_add_words(c, &tail, ROLE_USER, text);
 }
 
 static int read_prompt(struct canon_call *c, struct canon_request *q, yyjson_val *v)

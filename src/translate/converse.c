@@ -1,10 +1,8 @@
 /*
- * Bedrock Converse as a wire: its table of functions, its exceptions and frames. See converse.h and
+ * Bedrock Converse as a wire: its table of functions and its exceptions. See converse.h and
  * converse_int.h.
  */
 #include "translate/converse_int.h"
-
-#include "http/eventstream.h"
 
 /* --- exceptions --- */
 
@@ -70,54 +68,6 @@ static void read_error(
         status = known ? known : 500;
     native_error(
         c, converse_status(status), arena_dup(c->arena, code), native_error_text(c, body), ret);
-}
-
-/* --- frames --- */
-
-static int put_frame(
-    struct buf *out, struct str kind, struct str type_name, struct str type, struct str payload)
-{
-    const struct eventstream_header headers[] = {
-        {type_name, EVENTSTREAM_STRING, type},
-        {STR(":content-type"), EVENTSTREAM_STRING, STR("application/json")},
-        {STR(":message-type"), EVENTSTREAM_STRING, kind},
-    };
-    return eventstream_write(out, headers, ARRAY_LEN(headers), payload);
-}
-
-int converse_put_frame(struct buf *out, struct str event, struct str payload)
-{
-    return put_frame(out, STR("event"), STR(":event-type"), event, payload);
-}
-
-/* The exceptions that the service model allows in a stream, by what they say. */
-static struct str stream_exception(int status)
-{
-    switch (status) {
-    case 429:
-        return STR("throttlingException");
-    case 424:
-        return STR("modelStreamErrorException");
-    case 503:
-    case 529:
-        return STR("serviceUnavailableException");
-    }
-    return status >= 400 && status < 500 ? STR("validationException")
-                                         : STR("internalServerException");
-}
-
-int converse_put_exception(struct buf *out, const struct error *e)
-{
-    _cleanup_(buf_free) struct buf payload = {0};
-
-    buf_init(&payload, 16 * 1024);
-    buf_addstr(&payload, STR("{\"message\":"));
-    buf_addjson(&payload, e->message.n ? e->message : STR("internal error"));
-    buf_addc(&payload, '}');
-    if (payload.err)
-        return payload.err;
-    return put_frame(out, STR("exception"), STR(":exception-type"), stream_exception(e->status),
-        buf_str(&payload));
 }
 
 const struct wire wire_converse = {

@@ -77,12 +77,12 @@ static int plan_format(struct canon_call *c, const struct canon_request *q, stru
 {
     struct str called = q->format.called.n ? q->format.called : STR("response_format");
 
+    if (p->publisher == PUBLISHER_ANTHROPIC) /* messages_plan() has settled it */
+        return 0;
     p->claude.json_tool = converse_json_tool(c, q);
-    p->claude.json_format = false;
     if (!wants_json(q) || p->claude.json_tool)
         return 0;
-    p->claude.json_format = p->publisher == PUBLISHER_ANTHROPIC ||
-                            (q->format.kind == FORMAT_SCHEMA && !lacks(c, MODEL_NATIVE_SCHEMA));
+    p->claude.json_format = q->format.kind == FORMAT_SCHEMA && !lacks(c, MODEL_NATIVE_SCHEMA);
     return p->claude.json_format ? 0
                                  : canon_drop(c, called, "the model cannot be kept to a format");
 }

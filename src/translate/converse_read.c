@@ -65,8 +65,8 @@ static int read_messages(struct canon_call *c, yyjson_val *list, struct canon_re
     size_t i, max;
     int r = 0;
 
-    if (list && !yyjson_is_arr(list))
-        return wrong(c, "messages", "an array");
+    if (!yyjson_is_arr(list) || !yyjson_arr_size(list))
+        return wrong(c, "messages", "an array that is not empty");
     while (*tail)
         tail = &(*tail)->next;
     yyjson_arr_foreach(list, i, max, v)
@@ -255,22 +255,6 @@ static void read_reasoning_config(yyjson_val *v, struct canon_request *q)
     t->mode = str_eq(jr_get_str(v, "type"), STR("disabled")) ? THINKING_OFF : THINKING_ON;
 }
 
-static int read_betas(struct canon_call *c, yyjson_val *list)
-{
-    yyjson_val *v;
-    size_t i, max;
-
-    yyjson_arr_foreach(list, i, max, v)
-    {
-        struct str beta = jr_str(v);
-        c->betas = !beta.n      ? c->betas
-                   : c->betas.n ? arena_printf(c->arena, STR_FMT "," STR_FMT, STR_ARG(c->betas),
-                                      STR_ARG(beta))
-                                : beta;
-    }
-    return 0;
-}
-
 /* True when the field has a place in the canonical form. */
 static bool take_field(
     struct canon_call *c, struct str name, yyjson_val *v, struct canon_request *q)
@@ -284,10 +268,8 @@ static bool take_field(
     } else if (str_eq(name, STR("reasoning_effort"))) {
         q->reasoning.called = STR("additionalModelRequestFields.reasoning_effort");
         q->reasoning.effort = canon_effort_parse(jr_str(v));
-    } else if (str_eq(name, STR("anthropic_beta"))) {
-        read_betas(c, v);
     } else {
-        return false;
+        return str_eq(name, STR("anthropic_beta")); /* read before */
     }
     return true;
 }
@@ -302,6 +284,9 @@ static int read_fields(struct canon_call *c, yyjson_val *fields, struct canon_re
 
     if (fields && !yyjson_is_obj(fields))
         return wrong(c, "additionalModelRequestFields", "an object");
+    int r = messages_read_betas(c, yyjson_obj_get(fields, "anthropic_beta"));
+    if (r < 0)
+        return r;
     buf_init(&text, LIMIT_BODY_BYTES);
     jw_open(&w, '{');
     yyjson_obj_foreach(fields, i, max, key, v)

@@ -3,7 +3,8 @@
  * they begin, the others begin with their first delta. The usage comes behind messageStop.
  *
  * A call that has to be turned into text (a schema's stand-in, a free-form tool) is kept until it
- * ended, but for the stand-in, whose arguments are the text as they come.
+ * ended, but for the stand-in, whose arguments are the text as they come. A call of Gemini's goes
+ * to the client when it is whole, since its signature comes last and belongs into its id.
  */
 #include "translate/converse_int.h"
 
@@ -199,6 +200,20 @@ int converse_read_event(struct canon_stream *s, struct str event, struct str dat
 
 /* --- to the client --- */
 
+struct converse_writing {
+    unsigned index;          /* of the block */
+    struct canon_text input; /* of a call that is held */
+    struct str signature;
+    enum canon_maker maker;
+};
+
+static struct converse_writing *writing_of(struct canon_stream *s)
+{
+    if (!s->writer)
+        s->writer = arena_new(s->c->arena, struct converse_writing);
+    return s->writer;
+}
+
 struct event_text {
     struct buf text;
     struct jw w;
@@ -214,14 +229,13 @@ static void open_event(struct event_text *t)
 static int close_event(struct event_text *t, struct str event, struct buf *out)
 {
     jw_close(&t->w, '}');
-    int r = t->text.err ? t->text.err : converse_put_frame(out, event, buf_str(&t->text));
+    int r = t->text.err ? t->text.err : dialect_put_frame(out, event, buf_str(&t->text));
     buf_free(&t->text);
     return r;
 }
 
-static int put_start(struct canon_stream *s, const struct canon_event *e, struct buf *out)
+static int put_start(struct canon_stream *s, const struct canon_part *p, struct buf *out)
 {
-    const struct canon_part *p = e->part;
     struct event_text t;
 
     if (p->kind != PART_TOOL_CALL && p->kind != PART_IMAGE)
@@ -239,7 +253,7 @@ static int put_start(struct canon_stream *s, const struct canon_event *e, struct
     }
     jw_close(&t.w, '}');
     jw_close(&t.w, '}');
-    jw_member_int(&t.w, "contentBlockIndex", e->key);
+    jw_member_int(&t.w, "contentBlockIndex", writing_of(s)->index);
     return close_event(&t, STR("contentBlockStart"), out);
 }
 
@@ -295,12 +309,12 @@ static int put_delta(struct canon_stream *s, const struct canon_event *e, struct
     jw_open(&t.w, '{');
     put_delta_value(s, e, &t.w);
     jw_close(&t.w, '}');
-    jw_member_int(&t.w, "contentBlockIndex", e->key);
+    jw_member_int(&t.w, "contentBlockIndex", writing_of(s)->index);
     return close_event(&t, STR("contentBlockDelta"), out);
 }
 
 /* Redacted thinking comes whole with its start. */
-static int put_redacted(const struct canon_event *e, struct buf *out)
+static int put_redacted(struct canon_stream *s, const struct canon_event *e, struct buf *out)
 {
     struct event_text t;
 
@@ -312,18 +326,65 @@ static int put_redacted(const struct canon_event *e, struct buf *out)
     jw_member_str(&t.w, "redactedContent", e->part->text);
     jw_close(&t.w, '}');
     jw_close(&t.w, '}');
-    jw_member_int(&t.w, "contentBlockIndex", e->key);
+    jw_member_int(&t.w, "contentBlockIndex", writing_of(s)->index);
     return close_event(&t, STR("contentBlockDelta"), out);
 }
 
-static int put_stop(const struct canon_event *e, struct buf *out)
+static int put_stop(struct canon_stream *s, struct buf *out)
 {
     struct event_text t;
 
     open_event(&t);
-    jw_member_int(&t.w, "contentBlockIndex", e->key);
+    jw_member_int(&t.w, "contentBlockIndex", writing_of(s)->index++);
     return close_event(&t, STR("contentBlockStop"), out);
 }
+
+/* --- calls that are held --- */
+
+static bool is_held(const struct canon_part *p)
+{
+    return p->kind == PART_TOOL_CALL && p->maker == MAKER_GEMINI;
+}
+
+static int on_held(struct canon_stream *s, const struct canon_event *e)
+{
+    struct converse_writing *st = writing_of(s);
+
+    if (e->kind == EVENT_PART_START) {
+        st->input.n = 0;
+        st->signature = STR_NONE;
+    } else if (e->field == DELTA_SIGNATURE) {
+        st->signature = arena_dup(s->c->arena, e->text);
+        st->maker = e->part->maker;
+        return st->signature.p ? 0 : canon_no_room(s->c);
+    } else {
+        return canon_gather(s->c, &st->input, e->text);
+    }
+    return 0;
+}
+
+static int put_held(struct canon_stream *s, const struct canon_part *from, struct buf *out)
+{
+    struct converse_writing *st = writing_of(s);
+    struct canon_part p = *from;
+    const struct canon_event input = {
+        .part = from, .field = DELTA_INPUT, .text = str_at(st->input.p, st->input.n)};
+
+    p.signature = st->signature;
+    if (st->signature.n)
+        p.maker = st->maker;
+    int r = put_start(s, &p, out);
+    return r < 0 || !input.text.n ? r : put_delta(s, &input, out);
+}
+
+static int on_end(struct canon_stream *s, const struct canon_event *e, struct buf *out)
+{
+    int r = is_held(e->part) ? put_held(s, e->part, out) : 0;
+
+    return r < 0 ? r : put_stop(s, out);
+}
+
+/* --- --- */
 
 static int put_finish(const struct canon_event *e, struct buf *out)
 {
@@ -364,22 +425,26 @@ int converse_write_event(struct canon_stream *s, const struct canon_event *e, st
 {
     if (e->choice > 0 || (e->part && is_foreign(e->part)))
         return 0;
+    if (!writing_of(s))
+        return canon_no_room(s->c);
     switch (e->kind) {
     case EVENT_START:
-        return converse_put_frame(out, STR("messageStart"), STR("{\"role\":\"assistant\"}"));
+        return dialect_put_frame(out, STR("messageStart"), STR("{\"role\":\"assistant\"}"));
     case EVENT_PART_START:
-        return e->part->kind == PART_REDACTED_THINKING ? put_redacted(e, out)
-                                                       : put_start(s, e, out);
+        return is_held(e->part)                          ? on_held(s, e)
+               : e->part->kind == PART_REDACTED_THINKING ? put_redacted(s, e, out)
+                                                         : put_start(s, e->part, out);
     case EVENT_PART_DELTA:
-        return put_delta(s, e, out);
+        return is_held(e->part) ? on_held(s, e) : put_delta(s, e, out);
     case EVENT_PART_END:
-        return put_stop(e, out);
+        return on_end(s, e, out);
     case EVENT_FINISH:
         return put_finish(e, out);
     case EVENT_END:
         return put_metadata(s, out);
     case EVENT_ERROR:
-        return converse_put_exception(out, e->error);
+        dialect_stream_error(STREAM_BEDROCK, e->error, STR_NONE, 0, out);
+        return out->err;
     default:
         return 0;
     }

@@ -102,7 +102,7 @@ static struct str exception_for(int status)
     buf_clear(&out);
     eventstream_free(&stream);
     eventstream_init(&stream);
-    must(converse_put_exception(&out, &e) == 0);
+    dialect_stream_error(STREAM_BEDROCK, &e, STR_NONE, 0, &out);
     must(eventstream_feed(&stream, buf_str(&out)) == 0);
     must(eventstream_next(&stream, &m) == 1);
     must(str_eq(eventstream_string(&m, STR(":message-type")), STR("exception")));

@@ -86,6 +86,8 @@ enum embed_wire embed_wire_of(struct str provider, struct str model);
 
 int embed_read_request(
     struct canon_call *c, enum embed_wire from, struct str body, struct embed_request *ret);
+/* How many inputs a provider takes in one call. */
+unsigned embed_batch(enum embed_wire to, struct str provider, struct str model);
 /* Writes the inputs from `first` on; *ret_n gets how many. c->model is the target's. */
 int embed_write_request(struct canon_call *c, enum embed_wire to, const struct embed_request *q,
     unsigned first, struct buf *out, unsigned *ret_n);

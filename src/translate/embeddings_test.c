@@ -186,6 +186,9 @@ static void test_batches(void)
         CHECK_EQ(first, 250);
         CHECK_EQ(calls, limits[i].calls);
     }
+    CHECK_EQ(embed_batch(EMBED_OPENAI, STR("gemini"), STR("m")), 100);
+    CHECK_EQ(embed_batch(EMBED_OPENAI, STR("cohere"), STR("m")), 96);
+    CHECK_EQ(embed_batch(EMBED_OPENAI, STR("openai"), STR("m")), EMBED_INPUTS_MAX);
     setup("m");
     fill(EMBED_INPUTS_MAX + 1);
     CHECK_EQ(error.status, 400);

@@ -296,9 +296,20 @@ static int check_inputs(struct up *u, enum embed_wire to)
     return 0;
 }
 
-static unsigned batch_of(enum embed_wire to, struct str model)
+/* Gemini and Cohere take no more in OpenAI's form than in their own. */
+static unsigned batch_in_openai(struct str provider)
+{
+    enum embed_wire own = str_eq(provider, STR("gemini"))   ? EMBED_GEMINI
+                          : str_eq(provider, STR("cohere")) ? EMBED_COHERE
+                                                            : EMBED_OPENAI;
+    return wires[own].batch;
+}
+
+unsigned embed_batch(enum embed_wire to, struct str provider, struct str model)
 {
     bool alone = to == EMBED_VERTEX && str_starts(model, STR("gemini-embedding"));
+    if (to == EMBED_OPENAI)
+        return batch_in_openai(provider);
     return alone ? 1 : wires[to].batch;
 }
 
@@ -307,7 +318,7 @@ int embed_write_request(struct canon_call *c, enum embed_wire to, const struct e
 {
     must(wires[to].put && first < q->inputs_n);
     struct up u = {.c = c, .q = q, .first = first, .w = {.out = out}};
-    u.n = MIN(q->inputs_n - first, batch_of(to, c->model));
+    u.n = MIN(q->inputs_n - first, embed_batch(to, c->provider, c->model));
     int r = check_inputs(&u, to);
     jw_open(&u.w, '{');
     if (r == 0)

@@ -26,6 +26,7 @@ struct canon_frames {
             bool given;      /* held was given out by the last call */
         } lines;
     };
+    struct str raw;  /* of AWS: the frame that was given out */
     struct buf made; /* the name or the data of an event where it does not lie in the body so */
 };
 
@@ -97,6 +98,7 @@ static int give_message(struct canon_frames *f, const struct eventstream_message
     struct str *ret_event, struct str *ret_data)
 {
     struct str kind = eventstream_string(m, STR(":message-type"));
+    f->raw = m->raw;
     *ret_data = m->payload;
     *ret_event = eventstream_string(m, STR(":event-type"));
     if (str_eq(kind, STR("exception")) || str_eq(kind, STR("error"))) {
@@ -180,6 +182,11 @@ int canon_frames_next(
     default:
         return next_line(f, in, ret_event, ret_data);
     }
+}
+
+struct str canon_frames_raw(const struct canon_frames *f)
+{
+    return f->raw;
 }
 
 static bool is_whole(struct str data)

@@ -331,12 +331,8 @@ int messages_read_content(
 {
     size_t i, n;
     yyjson_val *item;
-    if (yyjson_is_str(v)) {
-        struct canon_part *p = canon_add_part(rd->c, tail, PART_TEXT);
-        if (p)
-            p->text = jr_str(v);
-        return p ? 0 : -ENOMEM;
-    }
+    if (yyjson_is_str(v))
+        return canon_add_text(rd->c, tail, jr_str(v)) ? 0 : -ENOMEM;
     if (!yyjson_is_arr(v))
         return place_wrong(rd->c, at, "a string or an array of blocks");
     struct canon_part **begin = *tail;

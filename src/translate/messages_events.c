@@ -9,7 +9,6 @@
 #include "base/limits.h"
 #include "base/macros.h"
 #include "crypto/encode.h"
-#include "translate/converse.h"
 
 /* --- events on their way out --- */
 
@@ -22,7 +21,7 @@ static int make_frame(struct buf *out, size_t start)
     base64_add(&payload, str_from(buf_str(out), start));
     buf_addstr(&payload, STR("\"}"));
     out->n = start;
-    return payload.err ? payload.err : converse_put_frame(out, STR("chunk"), buf_str(&payload));
+    return payload.err ? payload.err : dialect_put_frame(out, STR("chunk"), buf_str(&payload));
 }
 
 /* Where the event's data begins. */
@@ -354,12 +353,19 @@ static int write_ping(struct canon_stream *s, struct buf *out)
     return messages_end_event(s, start, out);
 }
 
+/* In AWS frames an error is an exception's, in Bedrock's words. */
+static int put_exception(const struct error *e, struct buf *out)
+{
+    dialect_stream_error(STREAM_BEDROCK, e, STR_NONE, 0, out);
+    return out->err;
+}
+
 static int write_error(struct canon_stream *s, const struct canon_event *e, struct buf *out)
 {
     struct error worded = *e->error;
     messages_word_error(s->c, &worded);
     if (s->to == &wire_messages_bedrock)
-        return converse_put_exception(out, &worded);
+        return put_exception(&worded, out);
     size_t start = messages_begin_event(s, "error", out);
     dialect_error_body(DIALECT_ANTHROPIC, &worded, s->c->request_id, out);
     return messages_end_event(s, start, out);

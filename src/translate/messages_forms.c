@@ -8,6 +8,8 @@
 #include "crypto/encode.h"
 #include "json/scan.h"
 
+#define BETAS_MAX 2048
+
 /* --- Vertex AI --- */
 
 static int write_vertex(struct canon_call *c, const struct canon_request *q, struct buf *out)
@@ -52,6 +54,56 @@ static int write_bedrock(struct canon_call *c, const struct canon_request *q, st
     return messages_write_request(c, q, MESSAGES_BEDROCK, out);
 }
 
+/* What can stand in a header field, where it goes to Anthropic or Vertex AI. */
+static bool is_word(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == ',')
+            return false;
+    return s.n > 0;
+}
+
+static int add_beta(struct canon_call *c, struct str beta)
+{
+    if (!is_word(beta) || c->betas.n + beta.n > BETAS_MAX)
+        return canon_fail(c, STR("anthropic_beta"),
+            "anthropic_beta has to be an array of names, of %d bytes in all at most.", BETAS_MAX);
+    c->betas = arena_printf(
+        c->arena, STR_FMT "%s" STR_FMT, STR_ARG(c->betas), c->betas.n ? "," : "", STR_ARG(beta));
+    return c->betas.p ? 0 : canon_no_room(c);
+}
+
+int messages_read_betas(struct canon_call *c, yyjson_val *list)
+{
+    yyjson_val *v;
+    size_t i, max;
+    int r = 0;
+
+    if (list && !yyjson_is_arr(list))
+        return add_beta(c, STR_NONE);
+    yyjson_arr_foreach(list, i, max, v)
+    {
+        if (r == 0)
+            r = add_beta(c, jr_str(v));
+    }
+    return r;
+}
+
+/* InvokeModel takes the body of any publisher's models; what says that it is Claude's is its
+ * version. Others have no translation. */
+static int read_invoke(struct canon_call *c, struct str body, struct canon_request *q)
+{
+    const char *why;
+    yyjson_val *root = jr_parse(c->arena, body, &why);
+
+    if (yyjson_is_obj(root) && !jr_get_str(root, "anthropic_version").n)
+        return canon_fail(c, STR("anthropic_version"),
+            "Only InvokeModel bodies for Claude, which have anthropic_version, can go to another "
+            "provider than Bedrock. Use Converse for other models.");
+    int r = messages_read_betas(c, yyjson_obj_get(root, "anthropic_beta"));
+    return r < 0 ? r : messages_read_request(c, body, q);
+}
+
 static int read_exception(struct canon_stream *s, struct str name, struct str data)
 {
     struct error e = {0};
@@ -89,7 +141,7 @@ const struct wire wire_messages_bedrock = {
     .maker = MAKER_ANTHROPIC,
     .framing = FRAMES_EVENTSTREAM,
     .stream_type = STR_INIT("application/vnd.amazon.eventstream"),
-    .read_request = messages_read_request,
+    .read_request = read_invoke,
     .write_request = write_bedrock,
     .read_reply = messages_read_reply,
     .write_reply = messages_write_reply,

@@ -99,6 +99,8 @@ struct messages_writer {
 
 /* The members that come first: the model, or the version. */
 void messages_write_envelope(const struct canon_call *c, enum messages_form form, struct jw *w);
+/* "anthropic_beta", which stands in bodies for Bedrock, into c->betas. NULL: none. */
+int messages_read_betas(struct canon_call *c, yyjson_val *list);
 /* A schema as the models are held to it; called: the client's name of what holds it. */
 int messages_schema(struct canon_call *c, struct str raw, struct str called, struct str *ret);
 void messages_write_cache(struct messages_writer *mw, enum canon_cache cache);

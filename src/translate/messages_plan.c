@@ -5,7 +5,8 @@
  *
  *   thinking  a budget (1024 <= budget < max_tokens), or adaptive with an effort, or off
  *   forced    a tool must be called: not while thinking by a budget, and some models know no force
- *   format    output_config.format, or of older models a forced tool that takes the schema
+ *   format    output_config.format, or a forced tool that takes the schema: of older models, and
+ *             where any JSON will do, as a format knows no open objects
  *
  * What gives way is declared. A model without facts is taken for a recent one that has a budget.
  */
@@ -65,9 +66,34 @@ static bool wants_force(const struct canon_tool_choice *t)
            (t->mode == TOOLS_ALLOWED && t->must);
 }
 
+static bool has_schema(const struct canon_request *q)
+{
+    return q->format.kind == FORMAT_SCHEMA && q->format.raw.p;
+}
+
+/* Any JSON is a schema with an open object, which formats refuse (anthropic 2.11, lib/_parse:
+ * transform_schema() closes all); a tool's schema may be open. */
 bool messages_json_tool(const struct canon_call *c, const struct canon_request *q)
 {
-    return q && wants_json(q) && lacks(c, MODEL_NATIVE_SCHEMA) && !has(c, MODEL_NO_FORCED_TOOLS);
+    if (!q || !wants_json(q) || has(c, MODEL_NO_FORCED_TOOLS))
+        return false;
+    if (lacks(c, MODEL_NATIVE_SCHEMA))
+        return true;
+    return !has_schema(q) && (!wants_thinking(&q->reasoning) || wants_none(&q->reasoning));
+}
+
+/* Clients that want any JSON say so in their prompt: OpenAI refuses them otherwise. */
+static int plan_format(struct canon_call *c, const struct canon_request *q, struct messages_plan *p)
+{
+    p->json_tool = messages_json_tool(c, q);
+    p->json_format = has_schema(q) && !p->json_tool;
+    if (!wants_json(q) || p->json_tool || p->json_format)
+        return 0;
+    return canon_drop(c,
+        messages_called(
+            q, q->format.called, "response_format", "generationConfig.responseMimeType"),
+        "the model cannot be held to JSON without a schema while it thinks or is free to call "
+        "tools");
 }
 
 /* --- the conversation --- */
@@ -210,8 +236,8 @@ static int plan_choice(struct canon_call *c, const struct canon_request *q, stru
 int messages_plan(struct canon_call *c, const struct canon_request *q, struct messages_plan *p)
 {
     *p = (struct messages_plan){.max_tokens = canon_max_tokens(c, q)};
-    p->json_tool = messages_json_tool(c, q);
-    p->json_format = wants_json(q) && !p->json_tool;
-    int r = plan_thinking(c, q, p);
+    int r = plan_format(c, q, p);
+    if (r == 0)
+        r = plan_thinking(c, q, p);
     return r < 0 ? r : plan_choice(c, q, p);
 }

@@ -206,13 +206,8 @@ static int read_thinking(struct messages_reader *rd, yyjson_val *v, const struct
     if (r < 0)
         return r;
     t->called = STR("thinking");
-    if (str_eq(type, STR("disabled")))
-        t->mode = THINKING_OFF;
-    else if (str_eq(type, STR("adaptive")))
-        t->mode = THINKING_ADAPTIVE;
-    else if (str_eq(type, STR("enabled")))
-        t->mode = THINKING_ON;
-    else
+    t->mode = canon_thinking_parse(type);
+    if (t->mode == THINKING_UNSET)
         return messages_extra(rd, at, v);
     if (t->mode == THINKING_ON && !jr_get_int(v, "budget_tokens", &t->budget))
         return place_wrong(rd->c, &(struct place){at, "budget_tokens", 0}, "a whole number");
@@ -336,18 +331,13 @@ static int read_tools(struct messages_reader *rd, yyjson_val *v, const struct pl
 static int read_named_choice(
     struct messages_reader *rd, yyjson_val *v, const struct place *at, struct canon_tool_choice *ch)
 {
-    struct str *name = arena_new(rd->c->arena, struct str);
-    if (!name)
-        return canon_no_room(rd->c);
-    int r = place_str(rd->c, v, at, "name", name);
+    struct str name;
+    int r = place_str(rd->c, v, at, "name", &name);
     if (r < 0)
         return r;
-    if (!name->n)
+    if (!name.n)
         return place_wrong(rd->c, &(struct place){at, "name", 0}, "the name of a tool");
-    ch->mode = TOOLS_ONE;
-    ch->names = name;
-    ch->names_n = 1;
-    return 0;
+    return canon_choose_one(rd->c, ch, name);
 }
 
 static int read_choice(struct messages_reader *rd, yyjson_val *v, const struct place *at)

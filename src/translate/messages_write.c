@@ -79,11 +79,10 @@ static int write_format(struct messages_writer *mw)
 {
     const struct canon_response_format *f = &mw->q->format;
     struct jw *w = &mw->w;
-    struct str schema = MESSAGES_OPEN_OBJECT;
+    struct str schema = f->raw;
     struct str called =
         messages_called(mw->q, f->called, "response_format", "generationConfig.responseSchema");
-    bool given = f->kind == FORMAT_SCHEMA && f->raw.p;
-    int r = given ? messages_schema(mw->c, f->raw, called, &schema) : 0;
+    int r = messages_schema(mw->c, f->raw, called, &schema);
     jw_key(w, "format");
     jw_open(w, '{');
     jw_member_str(w, "type", STR("json_schema"));

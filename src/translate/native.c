@@ -192,21 +192,11 @@ bool native_document_text(struct canon_call *c, const struct canon_media *m, str
 
 struct str native_media_url(struct canon_call *c, const struct canon_media *m)
 {
-    _cleanup_(buf_free) struct buf url = {0};
-
     if (m->source == MEDIA_URL)
         return m->data;
     if (m->source != MEDIA_BASE64)
         return STR_NONE;
-    buf_init(&url, m->data.n + m->mime.n + 64);
-    buf_addstr(&url, STR("data:"));
-    buf_addstr(&url, m->mime.n ? m->mime : STR("application/octet-stream"));
-    buf_addstr(&url, STR(";base64,"));
-    buf_addstr(&url, m->data);
-    struct str s = url.err ? STR_NONE : arena_dup(c->arena, buf_str(&url));
-    if (!s.p)
-        canon_no_room(c);
-    return s;
+    return canon_data_url_of(c, m->mime.n ? m->mime : STR("application/octet-stream"), m->data);
 }
 
 double native_decimal(struct str raw)

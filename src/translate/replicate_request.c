@@ -122,10 +122,8 @@ static int put_stops(struct canon_call *c, const struct canon_request *q, struct
     for (unsigned i = 0; i < q->stops_n; i++) {
         if (str_chr(q->stops[i], ',') >= 0)
             return canon_drop(c, called, "they are parted by commas, and one has a comma");
-        struct canon_part *p = canon_add_part(c, &tail, PART_TEXT);
-        if (!p)
+        if (!canon_add_text(c, &tail, q->stops[i]))
             return -ENOMEM;
-        p->text = q->stops[i];
     }
     if (parts)
         jw_member_str(w, "stop_sequences", native_join(c, parts, 1u << PART_TEXT, STR(",")));

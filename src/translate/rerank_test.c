@@ -8,6 +8,7 @@ static struct arena arena;
 static struct error error;
 static struct canon_call call;
 static struct buf out;
+static struct rerank_reply got;
 
 static void begin(const char *model)
 {
@@ -54,17 +55,49 @@ static void test_requests(void)
             "1.50\"],\"top_n\":2}"));
 }
 
+/* NVIDIA's has texts in objects, cuts what is too long only when told to, and gives all back. */
+static void test_nim(void)
+{
+    CHECK_STR(asked("{\"query\":\"q\",\"documents\":[\"a\",{\"text\":\"b\"}],\"top_n\":1}",
+                  "nvidia/rerank", RERANK_NIM),
+        STR("{\"model\":\"nvidia/"
+            "rerank\",\"query\":{\"text\":\"q\"},\"passages\":[{\"text\":\"a\"},"
+            "{\"text\":\"b\"}],\"truncate\":\"END\"}"));
+    CHECK_STR(canon_lost_names(&call), STR(""));
+}
+
+static void test_forms(void)
+{
+    CHECK_EQ(rerank_form_of(STR("cohere")), RERANK_COHERE);
+    CHECK_EQ(rerank_form_of(STR("bedrock")), RERANK_BEDROCK);
+    CHECK_EQ(rerank_form_of(STR("nvidia_nim")), RERANK_NIM);
+    CHECK_EQ(rerank_form_of(STR("vllm")), RERANK_JINA);
+}
+
+static void test_searches(void)
+{
+    static const unsigned rows[][2] = {{1, 1}, {100, 1}, {101, 2}, {200, 2}, {201, 3}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct rerank_request q = {.documents_n = rows[i][0]};
+        CHECK_EQ(rerank_searches(&q), rows[i][1]);
+    }
+}
+
 static void test_losses(void)
 {
     const char *body = "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\"],"
-                       "\"max_tokens_per_doc\":9,\"rank_fields\":[\"x\"]}";
+                       "\"max_tokens_per_doc\":9,\"rank_fields\":[\"x\"],\"priority\":3,"
+                       "\"relevant_spans\":{\"mode\":\"enabled\"},\"max_chunks_per_doc\":null}";
 
     CHECK_STR(asked(body, "m", RERANK_COHERE),
-        STR("{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\"],\"max_tokens_per_doc\":9}"));
+        STR("{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\"],\"max_tokens_per_doc\":9,"
+            "\"relevant_spans\":{\"mode\":\"enabled\"},\"priority\":3}"));
     CHECK_STR(canon_lost_names(&call), STR("rank_fields"));
     CHECK_STR(asked(body, "m", RERANK_JINA),
         STR("{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\"]}"));
-    CHECK_STR(canon_lost_names(&call), STR("rank_fields, max_tokens_per_doc"));
+    CHECK_STR(
+        canon_lost_names(&call), STR("rank_fields, max_tokens_per_doc, relevant_spans, priority"));
 }
 
 static void test_refusals(void)
@@ -90,12 +123,14 @@ static void test_refusals(void)
 static struct str answered(const char *reply, bool documents)
 {
     struct str texts[] = {STR("a"), STR("b")};
-    struct rerank_request q = {.documents = texts, .documents_n = 2, .return_documents = documents};
-    struct rerank_reply r;
+    struct rerank_request q = {.documents = texts,
+        .documents_n = 2,
+        .return_documents = documents,
+        .top_n = documents ? 1 : -1};
 
     begin("m");
-    if (rerank_read_reply(&call, &q, str_of(reply), &r) < 0 ||
-        rerank_write_reply(&call, &q, &r, &out) < 0)
+    if (rerank_read_reply(&call, &q, str_of(reply), &got) < 0 ||
+        rerank_write_reply(&call, &q, &got, &out) < 0)
         return error.code;
     return buf_str(&out);
 }
@@ -116,7 +151,35 @@ static void test_replies(void)
     CHECK_STR(answered("{\"object\":\"rerank\",\"results\":[],\"usage\":{\"prompt_tokens\":7,"
                        "\"total_tokens\":7}}",
                   true),
-        STR("{\"id\":\"req\",\"model\":\"asked\",\"results\":[],\"usage\":{\"total_tokens\":7}}"));
+        STR("{\"id\":\"req\",\"model\":\"asked\",\"results\":[],\"meta\":{\"billed_units\":"
+            "{\"input_tokens\":7}},\"usage\":{\"total_tokens\":7}}"));
+    CHECK_EQ(got.usage.input, 7);
+    CHECK_EQ(got.usage.source, USAGE_REPORTED);
+}
+
+/* Cohere's newer models are billed by tokens, and say which parts of a text were relevant. */
+static void test_cohere_tokens(void)
+{
+    CHECK_STR(answered("{\"id\":\"i\",\"results\":[{\"index\":0,\"relevance_score\":0.5,"
+                       "\"relevant_spans\":[{\"start\":0}]}],"
+                       "\"meta\":{\"billed_units\":{\"input_tokens\":12}}}",
+                  false),
+        STR("{\"id\":\"i\",\"model\":\"asked\",\"results\":[{\"index\":0,\"relevance_score\":0.5,"
+            "\"relevant_spans\":[{\"start\":0}]}],\"meta\":{\"billed_units\":{\"input_tokens\":12}}"
+            ","
+            "\"usage\":{\"total_tokens\":12}}"));
+    CHECK_EQ(got.usage.input, 12);
+}
+
+/* All rankings come; as many go on as the client wants. */
+static void test_nim_reply(void)
+{
+    CHECK_STR(answered("{\"rankings\":[{\"index\":1,\"logit\":-1.2421875},{\"index\":0,"
+                       "\"logit\":-3.5}]}",
+                  true),
+        STR("{\"id\":\"req\",\"model\":\"asked\",\"results\":[{\"index\":1,\"relevance_score\":"
+            "-1.2421875,\"document\":{\"text\":\"b\"}}]}"));
+    CHECK_EQ(got.usage.source, USAGE_UNKNOWN);
 }
 
 static void test_bad_replies(void)
@@ -136,9 +199,14 @@ int main(void)
 {
     buf_init(&out, MIB);
     TAP_RUN(test_requests);
+    TAP_RUN(test_nim);
+    TAP_RUN(test_forms);
+    TAP_RUN(test_searches);
     TAP_RUN(test_losses);
     TAP_RUN(test_refusals);
     TAP_RUN(test_replies);
+    TAP_RUN(test_cohere_tokens);
+    TAP_RUN(test_nim_reply);
     TAP_RUN(test_bad_replies);
     buf_free(&out);
     arena_free(&arena);

@@ -28,8 +28,8 @@ struct reader {
     struct item *items; /* newest first */
     unsigned items_n;
     bool called;
-    char *text_p; /* of the latest message part: what the places of annotations count in */
-    size_t text_n, text_cap;
+    struct canon_text
+        text; /* of the latest message part: what the places of annotations count in */
     unsigned text_key;
 };
 
@@ -92,22 +92,9 @@ static void emit_delta(struct canon_stream *s, unsigned key, const struct canon_
 static int keep_text(struct canon_stream *s, struct reader *rd, unsigned key, struct str text)
 {
     if (rd->text_key != key)
-        rd->text_n = 0;
+        rd->text.n = 0;
     rd->text_key = key;
-    if (rd->text_n + text.n > rd->text_cap) {
-        size_t cap = MAX(2 * rd->text_cap, rd->text_n + text.n + 1024);
-        char *p = arena_alloc(s->c->arena, cap);
-        if (!p)
-            return canon_no_room(s->c);
-        if (rd->text_n)
-            memcpy(p, rd->text_p, rd->text_n);
-        rd->text_p = p;
-        rd->text_cap = cap;
-    }
-    if (text.n)
-        memcpy(rd->text_p + rd->text_n, text.p, text.n);
-    rd->text_n += text.n;
-    return 0;
+    return canon_gather(s->c, &rd->text, text);
 }
 
 /* --- messages --- */
@@ -138,7 +125,7 @@ static int annotation(struct canon_stream *s, struct reader *rd, yyjson_val *v)
 
     if (!it || !yyjson_is_obj(what))
         return it ? 0 : -EREMOTEIO;
-    struct str text = key_of(it, v) == rd->text_key ? str_at(rd->text_p, rd->text_n) : STR_NONE;
+    struct str text = key_of(it, v) == rd->text_key ? canon_text_str(&rd->text) : STR_NONE;
     struct canon_part part = {
         .kind = PART_TEXT, .citations = responses_read_annotation(s->c, what, text)};
     if (!part.citations)

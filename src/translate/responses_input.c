@@ -207,13 +207,8 @@ static int read_content(
     size_t i, n;
     yyjson_val *one;
 
-    if (yyjson_is_str(v)) {
-        struct canon_part *p = canon_add_part(c, tail, PART_TEXT);
-        if (!p)
-            return -ENOMEM;
-        p->text = jr_str(v);
-        return 0;
-    }
+    if (yyjson_is_str(v))
+        return canon_add_text(c, tail, jr_str(v)) ? 0 : -ENOMEM;
     if (!yyjson_is_arr(v))
         return place_wrong(c, at, "a string or an array");
     yyjson_arr_foreach(v, i, n, one)

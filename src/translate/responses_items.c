@@ -50,13 +50,6 @@ struct str responses_instructions(
 
 /* --- media --- */
 
-static struct str data_url(struct canon_call *c, struct str mime, struct str data)
-{
-    struct str head = responses_join(c->arena, STR("data:"), "", mime);
-
-    return responses_join(c->arena, head, ";base64,", data);
-}
-
 static int fail_part(struct items *it, const char *why)
 {
     const struct place *at = AT(IN(NULL, "messages"), it->message);
@@ -77,7 +70,7 @@ static int write_image(struct items *it, const struct canon_media *m)
         jw_member_str(it->w, "image_url",
             m->source == MEDIA_URL
                 ? m->data
-                : data_url(it->c, m->mime.n ? m->mime : STR("image/png"), m->data));
+                : canon_data_url_of(it->c, m->mime.n ? m->mime : STR("image/png"), m->data));
     jw_close(it->w, '}');
     return m->source == MEDIA_TEXT ? fail_part(it, "A picture cannot be given as text.") : 0;
 }
@@ -108,8 +101,8 @@ static int write_file(struct items *it, const struct canon_media *m)
         jw_member_str(w, "file_url", m->data);
     } else {
         jw_member_str(w, "filename", file_name(m));
-        jw_member_str(
-            w, "file_data", data_url(it->c, m->mime.n ? m->mime : STR("application/pdf"), m->data));
+        jw_member_str(w, "file_data",
+            canon_data_url_of(it->c, m->mime.n ? m->mime : STR("application/pdf"), m->data));
     }
     jw_close(w, '}');
     if (m->context.n)

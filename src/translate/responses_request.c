@@ -65,13 +65,7 @@ static int read_instructions(struct canon_call *c, yyjson_val *body, struct cano
 
     if (r < 0 || !text.n)
         return r;
-    struct canon_message *m = canon_add_message(c, tail, ROLE_SYSTEM);
-    struct canon_part **parts = m ? &m->parts : NULL;
-    struct canon_part *p = m ? canon_add_part(c, &parts, PART_TEXT) : NULL;
-    if (!p)
-        return -ENOMEM;
-    p->text = text;
-    return 0;
+    return canon_add_words(c, tail, ROLE_SYSTEM, text);
 }
 
 /* --- text --- */

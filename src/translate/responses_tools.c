@@ -196,21 +196,15 @@ static const struct place choice_at = {NULL, "tool_choice", 0};
 
 static int choose_one(struct canon_call *c, yyjson_val *v, struct canon_tool_choice *to)
 {
-    struct str name, *at = arena_new(c->arena, struct str);
+    struct str name;
     int r = place_str(c, v, &choice_at, "name", &name);
 
     if (r < 0)
         return r;
     if (!name.n)
         return responses_missing(c, &choice_at, "name");
-    if (!at)
-        return canon_no_room(c);
-    *at = name;
-    to->mode = TOOLS_ONE;
     to->must = true;
-    to->names = at;
-    to->names_n = 1;
-    return 0;
+    return canon_choose_one(c, to, name);
 }
 
 static int choose_allowed(struct canon_call *c, yyjson_val *v, struct canon_tool_choice *to)

@@ -76,7 +76,7 @@ static enum canon_effort effort_of(struct canon_call *c, const struct canon_requ
         e = EFFORT_NONE;
     if (e == EFFORT_UNSET && r->budget >= 0)
         e = canon_effort_of(r->budget);
-    return e == EFFORT_UNSET ? e : chat_nearest_effort(c, quirks(), e);
+    return e == EFFORT_UNSET ? e : chat_nearest_effort(c->facts, quirks(), e);
 }
 
 /* Clients that ask for thinking by name get to see it, those that set an effort alone do not. */
@@ -101,7 +101,7 @@ static int write_reasoning(struct canon_call *c, const struct canon_request *q, 
 
     if (effort == EFFORT_UNSET && !summary.p)
         return 0;
-    if (chat_model_has(c, MODEL_REASONING) == 0)
+    if (chat_model_has(c->facts, MODEL_REASONING) == 0)
         return off ? 0
                    : canon_drop(c, or_name(q->reasoning.called, "reasoning_effort"),
                          "this model does not reason");
@@ -126,7 +126,7 @@ static bool has_thinking(const struct canon_request *q)
 /* Models that do not reason refuse to be asked for it. */
 static bool wants_sealed(const struct canon_call *c, const struct canon_request *q)
 {
-    int reasons = chat_model_has(c, MODEL_REASONING);
+    int reasons = chat_model_has(c->facts, MODEL_REASONING);
     bool asked = q->reasoning.effort != EFFORT_UNSET || q->reasoning.mode == THINKING_ON ||
                  q->reasoning.mode == THINKING_ADAPTIVE || has_thinking(q);
 
@@ -138,7 +138,7 @@ static int write_include(struct canon_call *c, const struct canon_request *q, st
     bool sealed = wants_sealed(c, q);
     bool logprobs = str_eq(q->param[PARAM_LOGPROBS].raw, STR("true"));
 
-    if (logprobs && !chat_takes(c, quirks(), PARAM_LOGPROBS)) {
+    if (logprobs && !chat_takes(c->facts, quirks(), PARAM_LOGPROBS)) {
         int r = canon_drop(c, q->param[PARAM_LOGPROBS].name, "this model does not take it");
         if (r < 0)
             return r;
@@ -182,7 +182,7 @@ static int write_sampling(struct canon_call *c, const struct canon_request *q, s
         const struct canon_param *p = &q->param[rows[i].id];
         if (!p->raw.p)
             continue;
-        if (chat_takes(c, quirks(), rows[i].id))
+        if (chat_takes(c->facts, quirks(), rows[i].id))
             jw_member_raw(w, rows[i].name, p->raw);
         else
             r = canon_drop(c, p->name, "this model does not take it");

@@ -3,13 +3,24 @@
  * written as base64 whatever it holds, behind eight characters that say whose it is: base64 of
  * "smflw" and a letter. All dialects take that: Gemini's SDKs read a signature as base64 and write
  * the bytes again, perhaps in the other alphabet or without padding, so both are read here.
+ *
+ * A conversation may go on at a provider of the client's own dialect, whose bytes pass as they are
+ * otherwise. Whether a body holds such a thing is asked of every call, so only what stands beside
+ * quotes is looked at: 30 KB of a conversation take about a microsecond.
  */
 #include "translate/canon.h"
 
 #include "base/macros.h"
 #include "crypto/encode.h"
 
-#define MARK_N ((size_t)8)
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define MARK_N   ((size_t)8)
+#define MARK     STR("\"c21mbHd")   /* all marks, as values begin */
+#define THOUGHT  STR("__thought__") /* an id, this, a signature of Gemini's */
+#define ID_BYTES ((size_t)512)      /* within which it begins */
 
 static const struct str marks[] = {
     [MAKER_NONE] = STR_INIT("c21mbHdO"),
@@ -74,4 +85,71 @@ enum canon_maker canon_sign_in(
         return native;
     *ret_own = own;
     return maker;
+}
+
+/* --- in a body --- */
+
+static size_t skip_blanks(struct str s, size_t at)
+{
+    while (at < s.n && strchr(" \t\r\n", s.p[at]))
+        at++;
+    return at;
+}
+
+/* The quote at `at` ends the name of an id, in whose value a signature stands. */
+static bool has_thought(struct str body, size_t at)
+{
+    if (at < 2 || body.p[at - 1] != 'd' || (body.p[at - 2] | 0x20) != 'i')
+        return false;
+    size_t colon = skip_blanks(body, at + 1);
+    size_t quote = skip_blanks(body, colon + 1);
+    if (quote >= body.n || body.p[colon] != ':' || body.p[quote] != '"')
+        return false;
+    struct str value = str_to(str_from(body, quote + 1), ID_BYTES);
+    ptrdiff_t end = str_chr(value, '"');
+    return str_find(end < 0 ? value : str_to(value, (size_t)end), THOUGHT) > 0;
+}
+
+static bool is_sign(struct str body, size_t quote)
+{
+    return str_starts(str_from(body, quote), MARK) || has_thought(body, quote);
+}
+
+#ifdef __SSE2__
+static unsigned places_of(struct str s, size_t at, char c)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.p + at));
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(c)));
+}
+
+/* Looks at sixteen places at once; returns how far it came. */
+static size_t look_at_blocks(struct str body, size_t at, bool *ret)
+{
+    for (*ret = false; !*ret && at + 16 < body.n; at += 16) {
+        unsigned quotes = places_of(body, at, '"');
+        if (!quotes) { /* in long texts they are far apart */
+            const char *next = memchr(body.p + at + 16, '"', body.n - at - 16);
+            if (!next)
+                return body.n;
+            at = (size_t)(next - body.p) - 16;
+            continue;
+        }
+        quotes &= places_of(body, at + 1, 'c') | places_of(body, at - 1, 'd');
+        for (; quotes && !*ret; quotes &= quotes - 1)
+            *ret = is_sign(body, at + (unsigned)__builtin_ctz(quotes));
+    }
+    return at;
+}
+#endif
+
+bool canon_sign_is_in(struct str body)
+{
+    size_t at = 1; /* behind the bracket */
+    bool found = false;
+#ifdef __SSE2__
+    at = look_at_blocks(body, at, &found);
+#endif
+    for (; !found && at < body.n; at++)
+        found = body.p[at] == '"' && is_sign(body, at);
+    return found;
 }

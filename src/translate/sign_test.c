@@ -78,6 +78,39 @@ static void test_lookalikes(void)
     CHECK_STR(canon_sign_out(&c, MAKER_GEMINI, MAKER_ANTHROPIC, STR("ABC")), STR("c21mbHdBQUJD"));
 }
 
+/* At whatever place of the sixteen that are looked at together, and beside the others. */
+static void check_in(const char *body, bool want)
+{
+    char room[512];
+    for (size_t before = 0; before < 40; before++)
+        for (size_t after = 0; after < 20; after++) {
+            size_t n = strlen(body);
+            memset(room, ' ', sizeof(room));
+            memcpy(room + before, body, n);
+            if (canon_sign_is_in(str_at(room, before + n + after)) != want)
+                tap_fail(__FILE__, __LINE__, "%s, %zu before, %zu after", body, before, after);
+        }
+}
+
+static void test_in_a_body(void)
+{
+    check_in("{\"signature\":\"c21mbHdHQUJD\"}", true);
+    check_in("{\"data\":\"c21mbHdPQUJD\"}", true);
+    check_in("\"tool_use_id\":\"call_1__thought__Ci+A\"", true);
+    check_in("\"id\" : \"c__thought__A\"", true);
+    check_in("\"toolUseId\":\"c__thought__A\"", true);
+    check_in("{\"signature\":\"EqQBc21mbHdHQUJD\"}", false);
+    check_in("{\"text\":\"c__thought__A\"}", false);
+    check_in("{\"text\":\"say \\\"id\\\":\\\"c__thought__A\\\"\"}", false);
+    check_in("{\"id\":\"c_thought_A\",\"c2\":\"_t_t\"}", false);
+    check_in("c21mbHd", false);
+    CHECK(
+        !canon_sign_is_in(STR("")) && !canon_sign_is_in(STR("_")) && !canon_sign_is_in(STR("c2")));
+    struct str out = canon_sign_out(&c, MAKER_ANTHROPIC, MAKER_GEMINI, STR("x"));
+    struct str body = arena_printf(&arena, "{\"signature\":\"" STR_FMT "\"}", STR_ARG(out));
+    CHECK(canon_sign_is_in(body));
+}
+
 int main(void)
 {
     arena_init(&arena, NULL, 0, 64 << 20);
@@ -85,6 +118,7 @@ int main(void)
     TAP_RUN(test_round_trip);
     TAP_RUN(test_native);
     TAP_RUN(test_lookalikes);
+    TAP_RUN(test_in_a_body);
     arena_free(&arena);
     return tap_done();
 }

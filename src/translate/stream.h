@@ -91,6 +91,9 @@ void canon_frames_free(struct canon_frames *f);
  * -EMSGSIZE. */
 int canon_frames_next(
     struct canon_frames *f, struct str *in, struct str *ret_event, struct str *ret_data);
+/* The bytes of the event that came last, where it is a frame of AWS's: good until the next piece.
+ */
+struct str canon_frames_raw(const struct canon_frames *f);
 /* The body ended: 1 with its last event where only the line end behind it is missing; 0. */
 int canon_frames_end(struct canon_frames *f, struct str *ret_event, struct str *ret_data);
 

@@ -345,7 +345,7 @@ def gemini_sdk(url, model, stream):
 
 CLIENTS = {"chat": chat_sdk, "responses": responses_sdk, "anthropic": anthropic_sdk,
            "gemini": gemini_sdk}
-OWN = {("anthropic", "anthropic"), ("gemini", "gemini"), ("chat", "openai"), ("chat", "gemini"),
+OWN = {("anthropic", "anthropic"), ("gemini", "gemini"), ("chat", "openai"),
        ("responses", "openai")}
 PAIRS = [(c, p) for c in CLIENTS for p in FAKES if (c, p) not in OWN]
 
