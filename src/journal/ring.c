@@ -2,7 +2,6 @@
  * See ring_int.h. The check of a record matters only after the machine itself stopped, when some
  * pages of the file reached the disk and others did not.
  */
-#include "base/siphash.h"
 #include "journal/ring_int.h"
 
 #include <errno.h>
@@ -11,15 +10,29 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAGIC      "sfring1"
+#define MAGIC      "sfring2"
 #define ALIGN8(n)  (((n) + 7) & ~(uint64_t)7)
 #define FILE_BYTES (RING_PAGE + RING_BYTES)
 
+static uint64_t mixed(uint64_t sum, uint64_t word)
+{
+    sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return sum ^ sum >> 32;
+}
+
+/* Against accidents alone, so it need not be hard to forge; four sums keep the multiplier busy. */
 static uint64_t check_of(uint64_t position, struct str payload)
 {
-    const uint64_t key[2] = {position, payload.n};
+    uint64_t sums[4] = {position, payload.n, 1, 2}, words[4];
 
-    return siphash(key, payload, 1, 2);
+    for (; payload.n; payload = str_from(payload, sizeof words)) {
+        if (unlikely(payload.n < sizeof words))
+            memset(words, 0, sizeof words);
+        memcpy(words, payload.p, MIN(payload.n, sizeof words));
+        for (unsigned i = 0; i < ARRAY_LEN(sums); i++)
+            sums[i] = mixed(sums[i], words[i]);
+    }
+    return mixed(mixed(sums[0], sums[1]), mixed(sums[2], sums[3]));
 }
 
 static struct ring_record *record_at(const struct ring *r, uint64_t position)
@@ -131,7 +144,7 @@ int ring_put(struct ring *r, struct str payload, uint64_t *ret_position)
         return -ENOSPC;
     struct ring_record *rec = record_at(r, r->head);
     rec->length = (uint32_t)payload.n;
-    rec->unused = 0;
+    atomic_store_explicit(&rec->superseded, 0, memory_order_relaxed);
     rec->check = check_of(r->head, payload);
     atomic_store_explicit(&rec->seq, 0, memory_order_relaxed);
     atomic_store_explicit(&rec->position, r->head, memory_order_relaxed);
@@ -140,6 +153,13 @@ int ring_put(struct ring *r, struct str payload, uint64_t *ret_position)
     r->head += need;
     atomic_store(&r->page->head, r->head); /* before the look at whether the writer sleeps */
     return 0;
+}
+
+/* Its place is this thread's to write again only once the writer released it. */
+void ring_supersede(struct ring *r, uint64_t position)
+{
+    if (position >= atomic_load_explicit(&r->page->tail, memory_order_acquire))
+        atomic_store_explicit(&record_at(r, position)->superseded, 1, memory_order_release);
 }
 
 /* --- the writer --- */
