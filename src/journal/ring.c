@@ -2,6 +2,7 @@
  * See ring_int.h. The check of a record matters only after the machine itself stopped, when some
  * pages of the file reached the disk and others did not.
  */
+#include "base/hash.h"
 #include "journal/ring_int.h"
 
 #include <errno.h>
@@ -14,25 +15,11 @@
 #define ALIGN8(n)  (((n) + 7) & ~(uint64_t)7)
 #define FILE_BYTES (RING_PAGE + RING_BYTES)
 
-static uint64_t mixed(uint64_t sum, uint64_t word)
-{
-    sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return sum ^ sum >> 32;
-}
-
-/* Against accidents alone, so it need not be hard to forge; four sums keep the multiplier busy. */
 static uint64_t check_of(uint64_t position, struct str payload)
 {
-    uint64_t sums[4] = {position, payload.n, 1, 2}, words[4];
+    const uint64_t key[2] = {position, payload.n};
 
-    for (; payload.n; payload = str_from(payload, sizeof words)) {
-        if (unlikely(payload.n < sizeof words))
-            memset(words, 0, sizeof words);
-        memcpy(words, payload.p, MIN(payload.n, sizeof words));
-        for (unsigned i = 0; i < ARRAY_LEN(sums); i++)
-            sums[i] = mixed(sums[i], words[i]);
-    }
-    return mixed(mixed(sums[0], sums[1]), mixed(sums[2], sums[3]));
+    return hash_keyed(key, payload);
 }
 
 static struct ring_record *record_at(const struct ring *r, uint64_t position)

@@ -94,13 +94,13 @@ void ledger_wait_written(int64_t deadline)
 
 /* --- members --- */
 
-static void put_str(struct payload *p, const char *name, struct str v)
+static inline void put_str(struct payload *p, const char *name, struct str v)
 {
     if (v.n)
         payload_str(p, name, v);
 }
 
-static void put_int(struct payload *p, const char *name, int64_t v)
+static inline void put_int(struct payload *p, const char *name, int64_t v)
 {
     if (v)
         payload_int(p, name, v);
