@@ -16,6 +16,7 @@
 #include "json/scan.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define BODY_BYTES (8 * MIB)
 #define WAIT_NS    NS_PER_S
@@ -145,32 +146,51 @@ static void put_timing(struct buf *b, const struct log_row *w)
     put_close(b, '}');
 }
 
-static void put_attempt(struct buf *b, struct str item)
+/* entry: its `open`, or the outcome of a call with one attempt. */
+static void put_attempt(struct buf *b, struct str number, struct str seq, struct str entry)
 {
-    struct str payload = json_find(item, STR("payload")), n;
     uint64_t nano = 0;
 
     put_open(b, NULL, '{');
-    put_json(b, "seq", json_find(item, STR("seq")));
-    n = json_find(payload, STR("attempt"));
-    put_json(b, "attempt", n);
-    put_json(b, "provider", json_find(payload, STR("provider")));
-    put_json(b, "model", json_find(payload, STR("model")));
-    json_u64(json_find(payload, STR("reserved")), &nano);
+    put_json(b, "seq", seq);
+    put_json(b, "attempt", number);
+    put_json(b, "provider", json_find(entry, STR("provider")));
+    put_json(b, "model", json_find(entry, STR("model")));
+    json_u64(json_find(entry, STR("reserved")), &nano);
     put_money(b, "reserved_usd", (int64_t)MIN(nano, (uint64_t)INT64_MAX));
     put_close(b, '}');
 }
 
-static void put_journal(struct admin_call *c, const struct log_row *w, const struct trace *t)
+/* A call that was over within moments is one entry. */
+static void put_only_attempt(struct buf *b, int64_t at, struct str outcome)
+{
+    char seq[24];
+
+    snprintf(seq, sizeof seq, "%lld", (long long)at);
+    if (str_eq(json_find(outcome, STR("attempts")), STR("1")))
+        put_attempt(b, STR("1"), str_of(seq), outcome);
+}
+
+static void put_attempts(struct buf *b, const struct log_row *w, const struct trace *t)
 {
     struct str attempts = buf_str(&t->attempts), key, item;
     size_t at = json_inside(attempts);
-    struct buf *b = &c->out;
 
     put_open(b, "attempts_made", '[');
-    while (at && json_next(attempts, &at, &key, &item))
-        put_attempt(b, item);
+    if (!w->open_seq)
+        put_only_attempt(b, w->seq, buf_str(&t->outcome));
+    while (at && json_next(attempts, &at, &key, &item)) {
+        struct str entry = json_find(item, STR("payload"));
+        put_attempt(b, json_find(entry, STR("attempt")), json_find(item, STR("seq")), entry);
+    }
     put_close(b, ']');
+}
+
+static void put_journal(struct admin_call *c, const struct log_row *w, const struct trace *t)
+{
+    struct buf *b = &c->out;
+
+    put_attempts(b, w, t);
     put_json(b, "entry", buf_str(&t->outcome));
     put_open(b, "journal", '{');
     put_str(b, "chain_id", w->node);

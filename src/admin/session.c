@@ -257,7 +257,7 @@ int admin_session_make(struct admin_call *c, struct str *ret_csrf, int64_t *ret_
     int64_t ttl = c->env->session_ttl > 0 ? c->env->session_ttl : SESSION_TTL;
     uint8_t name[SESSION_BYTES];
     char text[BASE64URL_SIZE(SESSION_BYTES)];
-    struct str sid = str_at(text, sizeof text), token;
+    struct str sid = str_at(text, sizeof text), token = STR_NONE;
 
     crypto_random(name, sizeof name);
     base64url_encode(str_at((char *)name, sizeof name), text);

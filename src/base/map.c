@@ -6,8 +6,8 @@
  * entry is safe while iterating.
  */
 #include "base/map.h"
+#include "base/hash.h"
 #include "base/macros.h"
-#include "base/siphash.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -35,7 +35,7 @@ static void draw_key(void)
 uint64_t map_hash(struct str key)
 {
     pthread_once(&key_drawn, draw_key);
-    return siphash(process_key, key, 1, 3);
+    return hash_keyed(process_key, key);
 }
 
 static uint64_t slot_hash(struct str key)

@@ -1,69 +1,12 @@
 /*
- * One body: its hash, and what of it is kept. A piece is one copy into the thread's mapped file and
- * one run of SHA-256; nothing here makes a system call, but for touching a page for the first time.
+ * One body: its hash, and what of it is kept. A piece is one copy into the thread's stage and one
+ * run of SHA-256; nothing here makes a system call.
  */
 #include "crypto/digest.h"
 #include "journal/bodies_int.h"
 #include "journal/journal_int.h"
 
 #include <errno.h>
-
-#define ALIGN_UNIT(n) (((n) + BODY_UNIT - 1) & ~(size_t)(BODY_UNIT - 1))
-
-/* --- pieces --- */
-
-static void hand_over(struct bodies *b, struct body_file *f)
-{
-    pthread_mutex_lock(&b->full_lock);
-    f->next = b->full;
-    b->full = f;
-    pthread_mutex_unlock(&b->full_lock);
-    atomic_store(&b->wanted, true);
-}
-
-/* The slot's file with room for so much, taken out of it; NULL when none is ready. */
-static struct body_file *take_file(struct bodies *b, struct body_slot *slot, size_t need)
-{
-    struct body_file *f = atomic_exchange(&slot->current, NULL);
-
-    if (f && f->used + need <= BODY_FILE_BYTES)
-        return f;
-    if (f)
-        hand_over(b, f);
-    f = atomic_exchange(&slot->next, NULL);
-    atomic_store(&b->wanted, true);
-    return f;
-}
-
-static uint64_t put(struct bodies *b, unsigned ring, uint64_t before, struct str piece)
-{
-    struct body_slot *slot = &b->slots[ring];
-    size_t need = ALIGN_UNIT(sizeof(struct body_piece) + piece.n);
-    struct body_file *f = take_file(b, slot, need);
-
-    if (!f)
-        return 0;
-    struct body_piece *p = (struct body_piece *)(f->map + f->used);
-    uint64_t ref = body_ref(ring, f->number, f->used);
-    *p = (struct body_piece){
-        .magic = BODY_PIECE_MAGIC, .length = (uint32_t)piece.n, .before = before};
-    memcpy(p->bytes, piece.p, piece.n);
-    f->used += need;
-    atomic_store_explicit(&((struct body_head *)f->map)->used, f->used, memory_order_release);
-    atomic_store(&slot->current, f);
-    return ref;
-}
-
-uint64_t bodies_put(struct bodies *b, unsigned ring, uint64_t before, struct str piece)
-{
-    must(ring < b->n_slots);
-    if (ring != 0)
-        return put(b, ring, before, piece);
-    pthread_mutex_lock(&b->other_lock);
-    uint64_t ref = put(b, ring, before, piece);
-    pthread_mutex_unlock(&b->other_lock);
-    return ref;
-}
 
 /* --- bodies --- */
 
@@ -78,23 +21,31 @@ static int add_hash(struct journal_body *body, struct str piece)
     return 0;
 }
 
+static int lost(struct journal_body *body)
+{
+    body->truncated = true; /* nothing may follow a gap */
+    journal_count_body_lost();
+    return -ENOSPC;
+}
+
 static int keep(struct journal *j, unsigned ring, struct journal_body *body, struct str piece)
 {
     size_t room = body->truncated ? 0 : j->bodies.body_max - (size_t)body->kept;
-    struct str part = str_to(piece, room);
+    struct str rest = str_to(piece, room);
 
-    if (part.n < piece.n)
+    if (rest.n < piece.n)
         body->truncated = true;
-    if (part.n == 0)
-        return 0;
-    uint64_t ref = bodies_put(&j->bodies, ring, body->ref, part);
-    if (ref == 0) {
-        body->truncated = true; /* nothing may follow a gap */
-        journal_count_body_lost();
-        return -ENOSPC;
+    while (rest.n) {
+        struct str part = str_to(rest, BODY_PIECE_MOST);
+        uint64_t ref = bodies_put(&j->bodies, ring, body->ref, part);
+        if (unlikely(bodies_press(&j->bodies, ring)))
+            writer_urge(j);
+        if (ref == 0)
+            return lost(body);
+        body->ref = ref;
+        body->kept += part.n;
+        rest = str_from(rest, part.n);
     }
-    body->ref = ref;
-    body->kept += part.n;
     return 0;
 }
 

@@ -1,8 +1,7 @@
 /*
- * The files that bodies lie in, and the writer thread's work on them. See bodies_int.h.
- *
- * A sealed file is cut to what is used of it. One that a killed process left is sealed at the next
- * start, with the time of its last change.
+ * The files that bodies lie in, and the writer thread's work on them: what is staged is written to
+ * its place, full files and old ones are sealed, expired ones deleted. See bodies_int.h. A file
+ * that a killed process left is sealed at the next start, with the time of its last change.
  */
 #include "journal/bodies_int.h"
 #include "journal/journal_int.h"
@@ -10,16 +9,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC       "sfbody1"
+#define MAGIC       "sfbody2"
 #define SWEEP_NS    (60 * NS_PER_S)
 #define SEAL_MOST   (3600 * NS_PER_S) /* with a retention: a file is sealed at least so often */
-#define PAGE        ((size_t)4096)
 #define NUMBER_MOST ((1u << BODY_NUMBER_BITS) - 1)
 
 void body_file_name(unsigned ring, uint32_t number, char out[static BODY_NAME])
@@ -44,96 +42,159 @@ bool body_file_parse(const char *name, unsigned *ret_ring, uint32_t *ret_number)
     return true;
 }
 
-static struct body_head *head_of(const struct body_file *f)
+/* --- writing --- */
+
+static int write_all(int fd, const void *from, size_t n, uint64_t at)
 {
-    return (struct body_head *)f->map;
-}
+    const char *p = from;
 
-/* --- making --- */
-
-static int map_file(int fd, struct body_file *f)
-{
-    int r = -posix_fallocate(fd, 0, (off_t)BODY_FILE_BYTES);
-
-    if (r < 0)
-        return r;
-    f->map = mmap(NULL, BODY_FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (f->map == MAP_FAILED)
-        return -errno;
-    struct body_head *h = head_of(f);
-    memcpy(h->magic, MAGIC, sizeof(MAGIC));
-    h->made = clock_wall();
-    f->made = clock_now();
-    f->used = sizeof(*h);
-    atomic_store(&h->used, f->used);
+    while (n) {
+        ssize_t done = journal_sys.pwrite(fd, p, n, (off_t)at);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return done < 0 ? -errno : -EIO;
+        p += done;
+        at += (uint64_t)done;
+        n -= (size_t)done;
+    }
     return 0;
 }
 
-static struct body_file *make_file(struct bodies *b, unsigned ring)
+static int write_head(int fd, int64_t sealed)
 {
-    struct body_file *f = calloc(1, sizeof(*f));
-    char name[BODY_NAME];
+    struct body_head h = {.made = clock_wall(), .sealed = sealed};
 
-    if (!f || b->numbers[ring] > NUMBER_MOST) {
-        free(f);
-        return NULL;
-    }
-    f->ring = ring;
-    f->number = b->numbers[ring];
-    body_file_name(ring, f->number, name);
-    int fd = openat(b->dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int r = fd < 0 ? -errno : map_file(fd, f);
-    if (fd >= 0)
-        close(fd);
+    memcpy(h.magic, MAGIC, sizeof(MAGIC));
+    return write_all(fd, &h, sizeof(h), 0);
+}
+
+static int mark_sealed(int fd, int64_t at)
+{
+    return write_all(fd, &at, sizeof(at), offsetof(struct body_head, sealed));
+}
+
+static void close_file(struct body_slot *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+/* Its size in *ret_size: more than a head only when a killed process wrote it. */
+static int open_file(const struct bodies *b, struct body_slot *s, uint32_t number, off_t *ret_size)
+{
+    char name[BODY_NAME];
+    struct stat st;
+
+    *ret_size = 0;
+    if (s->fd >= 0 && s->number == number)
+        return 0;
+    close_file(s);
+    body_file_name(s->ring, number, name);
+    int fd = openat(b->dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    int r = fstat(fd, &st) < 0 ? -errno : 0;
+    if (r == 0 && st.st_size < (off_t)sizeof(struct body_head))
+        r = write_head(fd, 0);
     if (r < 0) {
-        if (fd >= 0)
-            unlinkat(b->dir, name, 0);
-        free(f);
-        return NULL;
+        close(fd);
+        return r;
     }
-    b->numbers[ring]++;
-    return f;
+    s->fd = fd;
+    s->number = number;
+    s->made = clock_now();
+    *ret_size = st.st_size;
+    return 0;
+}
+
+/* What a file has already is not written again: after the machine stopped, the stage may be older.
+ */
+static int write_span(const struct bodies *b, struct body_slot *s, uint64_t from, uint64_t until)
+{
+    uint32_t number = (uint32_t)(from / BODY_FILE_BYTES);
+    off_t size;
+    int r = open_file(b, s, number, &size);
+
+    from = MAX(from, number * BODY_FILE_BYTES + (uint64_t)size);
+    while (r == 0 && from < until) {
+        uint64_t in_data = (from - s->page->base) % STAGE_BYTES;
+        size_t n = (size_t)MIN(until - from, STAGE_BYTES - in_data);
+        r = write_all(s->fd, s->data + in_data, n, from % BODY_FILE_BYTES);
+        from += n;
+    }
+    return r;
 }
 
 /* --- sealing --- */
 
-/* Cuts the file to its used part; a file without a piece goes away. */
-static void cut_file(struct bodies *b, const char *name, uint64_t used)
+static void seal(struct body_slot *s, uint32_t number)
 {
-    if (used <= sizeof(struct body_head)) {
-        unlinkat(b->dir, name, 0);
-        return;
-    }
-    int fd = openat(b->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return;
-    if (ftruncate(fd, (off_t)used) < 0) {
-        /* It stays as long as it was, which only costs space. */
-    }
-    close(fd);
+    if (s->fd >= 0 && s->number == number)
+        (void)mark_sealed(s->fd, clock_wall()); /* else the next start does it */
+    close_file(s);
 }
 
-static void seal(struct bodies *b, unsigned ring, struct body_file *f)
+/* Where the pieces of at's file end. */
+static uint64_t end_of_pieces(const struct body_slot *s, uint64_t at, uint64_t head)
 {
-    char name[BODY_NAME];
+    uint64_t end = at - at % BODY_FILE_BYTES + BODY_FILE_BYTES, skip = s->page->skip_from;
 
-    body_file_name(ring, f->number, name);
-    head_of(f)->sealed = clock_wall();
-    munmap(f->map, BODY_FILE_BYTES);
-    cut_file(b, name, f->used);
-    free(f);
+    if (head < end)
+        return head;
+    return skip >= at && skip < end ? skip : end;
 }
 
-static void seal_full(struct bodies *b)
+static int flush_slot(const struct bodies *b, struct body_slot *s)
 {
-    pthread_mutex_lock(&b->full_lock);
-    struct body_file *f = b->full;
-    b->full = NULL;
-    pthread_mutex_unlock(&b->full_lock);
-    for (struct body_file *next; f; f = next) {
-        next = f->next;
-        seal(b, f->ring, f);
+    uint64_t head = atomic_load_explicit(&s->page->head, memory_order_acquire);
+    uint64_t at = atomic_load_explicit(&s->page->tail, memory_order_relaxed);
+    int r = 0;
+
+    while (r == 0 && at < head) {
+        uint64_t start = at - at % BODY_FILE_BYTES, stop = end_of_pieces(s, at, head);
+        uint64_t from = MAX(at, start + sizeof(struct body_head));
+        if (from < stop)
+            r = write_span(b, s, from, stop);
+        if (r == 0 && head >= start + BODY_FILE_BYTES) {
+            seal(s, (uint32_t)(start / BODY_FILE_BYTES));
+            stop = start + BODY_FILE_BYTES;
+        }
+        at = r == 0 ? stop : at;
     }
+    atomic_store_explicit(&s->page->tail, at, memory_order_release);
+    return r;
+}
+
+int bodies_flush(struct bodies *b)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < b->n_slots; i++) {
+        int one = flush_slot(b, &b->slots[i]);
+        r = r < 0 ? r : one;
+    }
+    return r;
+}
+
+bool bodies_have(const struct bodies *b)
+{
+    for (unsigned i = 0; i < b->n_slots; i++)
+        if (atomic_load(&b->slots[i].page->head) != atomic_load(&b->slots[i].page->tail))
+            return true;
+    return false;
+}
+
+bool bodies_is_flushed(const struct bodies *b, uint64_t ref)
+{
+    unsigned ring = body_ref_ring(ref);
+    uint64_t at = body_position(ref);
+
+    if (ring >= b->n_slots)
+        return true;
+    const struct stage_page *p = b->slots[ring].page;
+    return at < atomic_load(&p->tail) || at >= atomic_load(&p->head);
 }
 
 /* So that retention can delete it in time. */
@@ -142,10 +203,27 @@ static void seal_old(struct bodies *b, int64_t now)
     int64_t most = MIN(b->retention / 8, SEAL_MOST);
 
     for (unsigned i = 0; b->retention && i < b->n_slots; i++) {
-        struct body_file *f = atomic_load(&b->slots[i].current);
-        if (f && now - f->made > most &&
-            atomic_compare_exchange_strong(&b->slots[i].current, &f, NULL))
-            seal(b, i, f);
+        struct body_slot *s = &b->slots[i];
+        if (s->fd < 0 || now - s->made <= most)
+            continue;
+        if (stage_leave_file(s))
+            seal(s, s->number);
+    }
+}
+
+/* What expires must not lie on in the stage of a quiet thread. */
+static void wipe_old(struct bodies *b, int64_t now)
+{
+    int64_t most = MIN(b->retention / 8, SEAL_MOST);
+
+    for (unsigned i = 0; b->retention && i < b->n_slots; i++) {
+        struct body_slot *s = &b->slots[i];
+        uint64_t head = atomic_load(&s->page->head);
+        if (head == s->wiped_head || now - s->wiped_at <= most)
+            continue;
+        stage_wipe(s);
+        s->wiped_head = head;
+        s->wiped_at = now;
     }
 }
 
@@ -154,21 +232,33 @@ static void seal_left(struct bodies *b, const char *name)
     int fd = openat(b->dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     struct body_head h;
     struct stat st;
-    uint64_t used = 0;
 
     if (fd < 0)
         return;
-    bool read_it = fstat(fd, &st) == 0 && st.st_size == (off_t)BODY_FILE_BYTES &&
-                   pread(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h) && h.sealed == 0;
-    if (read_it) {
-        used = memcmp(h.magic, MAGIC, sizeof(MAGIC)) == 0 ? atomic_load(&h.used) : 0;
-        h.sealed = st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
-        if (pwrite(fd, &h, sizeof(h), 0) < 0)
-            read_it = false;
-    }
+    if (fstat(fd, &st) == 0 && pread(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h) && h.sealed == 0)
+        (void)mark_sealed(fd, st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec);
     close(fd);
-    if (read_it)
-        cut_file(b, name, MIN(used, (uint64_t)BODY_FILE_BYTES));
+}
+
+/* --- putting --- */
+
+uint64_t bodies_put(struct bodies *b, unsigned ring, uint64_t before, struct str piece)
+{
+    must(ring < b->n_slots);
+    struct body_slot *s = &b->slots[ring];
+    pthread_mutex_lock(&s->lock);
+    uint64_t ref = stage_put(s, before, piece);
+    pthread_mutex_unlock(&s->lock);
+    return ref;
+}
+
+/* As far as the producer knows: it looks at the tail anew once it has to. */
+bool bodies_press(const struct bodies *b, unsigned ring)
+{
+    const struct stage_page *p = b->slots[ring].page;
+    uint64_t head = atomic_load_explicit(&p->head, memory_order_relaxed);
+
+    return head - atomic_load_explicit(&p->tail, memory_order_relaxed) > STAGE_URGE;
 }
 
 /* --- the folder --- */
@@ -195,13 +285,13 @@ static void each_file(
 
 static void meet_at_start(struct bodies *b, const char *name, void *arg)
 {
+    uint64_t *next = arg; /* position by ring */
     unsigned ring;
     uint32_t number;
 
     if (!body_file_parse(name, &ring, &number))
         return;
-    if (ring < b->n_slots)
-        b->numbers[ring] = MAX(b->numbers[ring], number + 1);
+    next[ring] = MAX(next[ring], (number + UINT64_C(1)) * BODY_FILE_BYTES);
     seal_left(b, name);
 }
 
@@ -229,44 +319,14 @@ void bodies_sweep(struct bodies *b, int64_t wall_now)
 
 /* --- the writer's round --- */
 
-static void make_ready(struct bodies *b)
-{
-    for (unsigned i = 0; i < b->n_slots; i++) {
-        if (atomic_load(&b->slots[i].next))
-            continue;
-        struct body_file *f = make_file(b, i);
-        if (!f) {
-            atomic_store(&b->wanted, true); /* again in the next round */
-            return;
-        }
-        atomic_store(&b->slots[i].next, f);
-    }
-}
-
-void bodies_release(struct bodies *b)
-{
-    for (unsigned i = 0; i < b->n_slots; i++) {
-        struct body_file *f = atomic_load(&b->slots[i].current);
-        if (!f)
-            continue;
-        size_t used = (size_t)atomic_load(&head_of(f)->used) & ~(PAGE - 1);
-        if (used < f->released + BODY_RELEASE)
-            continue;
-        madvise(f->map + f->released, used - f->released, MADV_DONTNEED);
-        f->released = used;
-    }
-}
-
 int64_t bodies_tend(struct bodies *b)
 {
     int64_t now = clock_now();
 
-    atomic_store(&b->wanted, false);
-    seal_full(b);
-    make_ready(b);
     if (now < b->next_sweep)
         return b->next_sweep;
     seal_old(b, now);
+    wipe_old(b, now);
     bodies_sweep(b, clock_wall());
     b->next_sweep =
         now + (b->retention ? MAX(MIN(b->retention / 8, SWEEP_NS), NS_PER_S) : SWEEP_NS);
@@ -275,39 +335,68 @@ int64_t bodies_tend(struct bodies *b)
 
 /* --- life --- */
 
+/* What a process that had more threads left staged. */
+static int flush_left(struct bodies *b)
+{
+    int r = 0;
+
+    for (unsigned i = b->n_slots; r == 0 && i < RINGS_MAX; i++) {
+        struct body_slot s = {0};
+        r = stage_open(b->dir, i, false, &s);
+        if (r == -ENOENT) {
+            r = 0;
+            continue;
+        }
+        if (r == 0)
+            r = flush_slot(b, &s);
+        close_file(&s);
+        stage_close(&s);
+    }
+    return r;
+}
+
 int bodies_open(struct bodies *b, int dir, unsigned slots, size_t body_max, int64_t retention)
 {
+    uint64_t next[RINGS_MAX] = {0};
+    int r = 0;
+
     *b = (struct bodies){.dir = dir,
-        .n_slots = slots,
         .body_max = MIN(body_max ? body_max : BODY_MAX_DEFAULT, BODY_MAX_MOST),
         .retention = retention};
-    pthread_mutex_init(&b->other_lock, NULL);
-    pthread_mutex_init(&b->full_lock, NULL);
     b->slots = calloc(slots, sizeof(*b->slots));
-    b->numbers = calloc(slots, sizeof(*b->numbers));
-    if (!b->slots || !b->numbers)
+    if (!b->slots)
         return -ENOMEM;
-    each_file(b, meet_at_start, NULL);
+    for (; r == 0 && b->n_slots < slots; b->n_slots += r == 0) {
+        pthread_mutex_init(&b->slots[b->n_slots].lock, NULL);
+        r = stage_open(dir, b->n_slots, true, &b->slots[b->n_slots]);
+    }
+    if (r == 0)
+        r = flush_left(b);
+    if (r == 0)
+        r = bodies_flush(b);
+    if (r < 0)
+        return r;
+    each_file(b, meet_at_start, next);
+    for (unsigned i = 0; i < b->n_slots; i++) {
+        close_file(&b->slots[i]);
+        stage_go_on_at(&b->slots[i], next[i]);
+    }
     bodies_tend(b);
     return 0;
 }
 
 void bodies_close(struct bodies *b)
 {
-    if (!b->n_slots)
-        return;
-    seal_full(b);
-    for (unsigned i = 0; b->slots && i < b->n_slots; i++) {
-        struct body_file *current = atomic_load(&b->slots[i].current);
-        struct body_file *next = atomic_load(&b->slots[i].next);
-        if (current)
-            seal(b, i, current);
-        if (next)
-            seal(b, i, next);
+    for (unsigned i = 0; i < b->n_slots; i++) {
+        struct body_slot *s = &b->slots[i];
+        if (flush_slot(b, s) == 0) {
+            seal(s, s->number);
+            stage_delete(b->dir, s);
+        }
+        close_file(s);
+        stage_close(s);
+        pthread_mutex_destroy(&s->lock);
     }
     free(b->slots);
-    free(b->numbers);
-    pthread_mutex_destroy(&b->other_lock);
-    pthread_mutex_destroy(&b->full_lock);
     *b = (struct bodies){0};
 }

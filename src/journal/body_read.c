@@ -13,10 +13,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_NS (30 * NS_PER_S)
-#define PIECES_MAX  ((size_t)1 << 20)
+#define PATIENCE_NS   (30 * NS_PER_S)
+#define FLUSH_NS      (5 * NS_PER_S)
+#define FLUSH_LOOK_NS (2 * NS_PER_MS)
+#define PIECES_MAX    ((size_t)1 << 20)
 
 struct piece_at {
     uint64_t ref;
@@ -161,13 +164,34 @@ static void drop(void *data)
     free(job);
 }
 
+/* What is staged yet comes with the next group. */
+static int await_flushed(struct journal *j, uint64_t ref)
+{
+    int64_t deadline = clock_now() + FLUSH_NS;
+
+    while (!bodies_is_flushed(&j->bodies, ref)) {
+        int64_t now = clock_now();
+        if (now > deadline)
+            return -ETIMEDOUT;
+        writer_urge(j);
+        if (co_self()) {
+            if (co_sleep_until(now + FLUSH_LOOK_NS) < 0)
+                return -ECANCELED;
+        } else {
+            nanosleep(&(struct timespec){.tv_nsec = FLUSH_LOOK_NS}, NULL);
+        }
+    }
+    return 0;
+}
+
 /* A folder descriptor of its own, as the job may outlive the journal. */
 static int run(struct journal *j, uint64_t ref, bool erase, size_t max, struct buf *out)
 {
-    struct job *job = calloc(1, sizeof(*job));
+    int flushed = await_flushed(j, ref);
+    struct job *job = flushed < 0 ? NULL : calloc(1, sizeof(*job));
 
     if (!job)
-        return -ENOMEM;
+        return flushed < 0 ? flushed : -ENOMEM;
     *job = (struct job){.dir = fcntl(j->dir, F_DUPFD_CLOEXEC, 0), .ref = ref, .erase = erase};
     buf_init(&job->text, max);
     if (job->dir < 0) {
@@ -190,5 +214,9 @@ int journal_body_read(struct journal *j, uint64_t ref, struct buf *out)
 
 int journal_body_erase(struct journal *j, uint64_t ref)
 {
-    return run(j, ref, true, 0, NULL);
+    int r = run(j, ref, true, 0, NULL);
+
+    if (r == 0 && body_ref_ring(ref) < j->bodies.n_slots)
+        stage_wipe(&j->bodies.slots[body_ref_ring(ref)]);
+    return r;
 }

@@ -271,6 +271,11 @@ int journal_append(
     return 0;
 }
 
+void journal_supersede(struct journal *j, const struct journal_ticket *t)
+{
+    ring_supersede(&j->rings[t->ring], t->position);
+}
+
 bool journal_has_room(struct journal *j, unsigned thread)
 {
     struct ring *r = &j->rings[thread + 1];

@@ -17,11 +17,11 @@
  * segments is appended first; a torn last line is cut and an entry `recovery` says how much.
  *
  * Bodies (prompts and replies) are not in the chain: their SHA-256 and a reference are. They lie in
- * mapped files of each thread, and can be erased, or expire, without the chain noticing.
+ * files of each thread, and can be erased, or expire, without the chain noticing.
  *
  * Files in <dir>: keys.json (0600; key ring), checkpoint.key (0600), checkpoint.pub, chain-N.jsonl
- * (segments), checkpoints.jsonl, ring-T, bodies-T-N. One writer a folder: an advisory lock, and an
- * epoch in the head file; a second one is refused.
+ * (segments), checkpoints.jsonl, ring-T, stage-T, bodies-T-N. One writer a folder: an advisory
+ * lock, and an epoch in the head file; a second one is refused.
  */
 #ifndef SF_JOURNAL_JOURNAL_H
 #define SF_JOURNAL_JOURNAL_H
@@ -81,6 +81,9 @@ struct journal_ticket {
 #define JOURNAL_PAYLOAD_BYTES ((size_t)64 << 10)
 int journal_append(
     struct journal *j, unsigned thread, struct str payload, struct journal_ticket *ret);
+/* An entry appended since says all that this one says, and more: the outcome of a call that began a
+ * moment ago. The writer leaves this one out if it comes upon both at once. Own thread only. */
+void journal_supersede(struct journal *j, const struct journal_ticket *t);
 /* Whether a call may begin: the last 512 KiB of a thread's ring are for the outcomes of those that
  * run, so that a writer that is slow, or gets no processor, costs new calls and not the record of
  * answered ones. Own thread only. */

@@ -30,7 +30,7 @@ static struct metric_family refused = {
 };
 static struct metric_family bodies_lost = {
     .name = "smartflow_journal_bodies_lost_total",
-    .help = "Pieces of bodies that were not kept, as no file was ready.",
+    .help = "Pieces of bodies that were not kept, as the writer was too far behind.",
     .type = METRIC_COUNTER,
 };
 

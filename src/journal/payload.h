@@ -11,17 +11,34 @@
 
 struct payload {
     struct buf *out;
-    const char *last[4]; /* the name before, by depth */
+    struct str last[4]; /* the name before, by depth */
     unsigned depth;
     bool first;
 };
 
 void payload_begin(struct payload *p, struct buf *out); /* writes '{' */
-void payload_str(struct payload *p, const char *name, struct str value);
-void payload_int(struct payload *p, const char *name, int64_t value);
+/* Names are constants: a literal's length is known where it is inlined. */
+void payload_str_of(struct payload *p, struct str name, struct str value);
+void payload_int_of(struct payload *p, struct str name, int64_t value);
+void payload_object_of(struct payload *p, struct str name);
+void payload_array_of(struct payload *p, struct str name);
+static inline void payload_str(struct payload *p, const char *name, struct str value)
+{
+    payload_str_of(p, str_at(name, __builtin_strlen(name)), value);
+}
+static inline void payload_int(struct payload *p, const char *name, int64_t value)
+{
+    payload_int_of(p, str_at(name, __builtin_strlen(name)), value);
+}
 /* A nested object or an array of strings, integers or objects. */
-void payload_object(struct payload *p, const char *name);
-void payload_array(struct payload *p, const char *name);
+static inline void payload_object(struct payload *p, const char *name)
+{
+    payload_object_of(p, str_at(name, __builtin_strlen(name)));
+}
+static inline void payload_array(struct payload *p, const char *name)
+{
+    payload_array_of(p, str_at(name, __builtin_strlen(name)));
+}
 void payload_item_str(struct payload *p, struct str value);
 void payload_item_int(struct payload *p, int64_t value);
 void payload_item_object(struct payload *p);

@@ -2,7 +2,7 @@
  * See ring_int.h. The check of a record matters only after the machine itself stopped, when some
  * pages of the file reached the disk and others did not.
  */
-#include "base/siphash.h"
+#include "base/hash.h"
 #include "journal/ring_int.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MAGIC      "sfring1"
+#define MAGIC      "sfring2"
 #define ALIGN8(n)  (((n) + 7) & ~(uint64_t)7)
 #define FILE_BYTES (RING_PAGE + RING_BYTES)
 
@@ -19,7 +19,7 @@ static uint64_t check_of(uint64_t position, struct str payload)
 {
     const uint64_t key[2] = {position, payload.n};
 
-    return siphash(key, payload, 1, 2);
+    return hash_keyed(key, payload);
 }
 
 static struct ring_record *record_at(const struct ring *r, uint64_t position)
@@ -131,7 +131,7 @@ int ring_put(struct ring *r, struct str payload, uint64_t *ret_position)
         return -ENOSPC;
     struct ring_record *rec = record_at(r, r->head);
     rec->length = (uint32_t)payload.n;
-    rec->unused = 0;
+    atomic_store_explicit(&rec->superseded, 0, memory_order_relaxed);
     rec->check = check_of(r->head, payload);
     atomic_store_explicit(&rec->seq, 0, memory_order_relaxed);
     atomic_store_explicit(&rec->position, r->head, memory_order_relaxed);
@@ -140,6 +140,13 @@ int ring_put(struct ring *r, struct str payload, uint64_t *ret_position)
     r->head += need;
     atomic_store(&r->page->head, r->head); /* before the look at whether the writer sleeps */
     return 0;
+}
+
+/* Its place is this thread's to write again only once the writer released it. */
+void ring_supersede(struct ring *r, uint64_t position)
+{
+    if (position >= atomic_load_explicit(&r->page->tail, memory_order_acquire))
+        atomic_store_explicit(&record_at(r, position)->superseded, 1, memory_order_release);
 }
 
 /* --- the writer --- */

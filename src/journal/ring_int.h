@@ -34,8 +34,8 @@ struct ring_page {
 };
 
 struct ring_record {
-    uint32_t length; /* RING_FILLER: nothing more up to the end of the data */
-    uint32_t unused;
+    uint32_t length;             /* RING_FILLER: nothing more up to the end of the data */
+    _Atomic uint32_t superseded; /* by a record behind it: the writer leaves it out */
     uint64_t check;
     _Atomic uint64_t position;
     _Atomic uint64_t seq; /* set by the writer */
@@ -56,6 +56,8 @@ void ring_close(struct ring *r);
 
 /* Producer. -ENOSPC when it is full. */
 int ring_put(struct ring *r, struct str payload, uint64_t *ret_position);
+/* A record put since says all that the one at this position does. */
+void ring_supersede(struct ring *r, uint64_t position);
 /* Bytes that the writer has not yet released, as far as the producer knows. */
 static inline uint64_t ring_backlog(const struct ring *r)
 {

@@ -1,8 +1,9 @@
 /*
  * Groups: entries are numbered, chained and gathered in one buffer, written with one call behind
- * what is good of the segment, and synced. Only then do rings, readers and waiters hear of it. When
- * it fails, the chain, the tree and the cursors go back to where they were, the segment is cut to
- * what was good, and the same entries are made again later: from the rings, which still hold them.
+ * what is good of the segment, and synced; bodies that are staged go to their files before. Only
+ * then do rings, readers and waiters hear of it. When it fails, the chain, the tree and the cursors
+ * go back to where they were, the segment is cut to what was good, and the same entries are made
+ * again later: from the rings, which still hold them.
  */
 #include "journal/files_int.h"
 #include "journal/journal_int.h"
@@ -116,6 +117,8 @@ static bool take_ring(struct journal *j, unsigned i)
         struct ring_record *rec = ring_take(ring);
         if (!rec)
             return false;
+        if (atomic_load_explicit(&rec->superseded, memory_order_acquire))
+            continue;
         struct entry_origin from = {.ring = (int)i, .end = ring->cursor};
         int r = group_add(j, &from, str_at(rec->payload, rec->length));
         if (r < 0) {
@@ -231,11 +234,14 @@ int group_commit(struct journal *j)
 {
     int64_t began = clock_now();
 
-    if (j->group.n == 0 && j->group.err == 0) {
+    int r = bodies_flush(&j->bodies);
+
+    if (r == 0 && j->group.n == 0 && j->group.err == 0) {
         write_checkpoint_lines(j);
         return 0;
     }
-    int r = write_group(j);
+    if (r == 0)
+        r = write_group(j);
     if (r < 0) {
         take_back(j);
         return r;

@@ -2,7 +2,7 @@
  * The writer thread. While entries come it makes a group every 40 ms, or at once when somebody
  * waits or a ring holds a MiB; a second after the last one it goes to sleep for good, and the next
  * append wakes it. So an append makes no system call but that one. Between groups it does what has
- * to be done on files: checkpoints that are due, key rotation, body files.
+ * to be done on files: checkpoints that are due, key rotation, old body files.
  *
  * Sleeping: the writer stores `asleep` and then looks at the rings; a producer stores its head and
  * then looks at `asleep`. Both are sequentially consistent, so one of them sees the other.
@@ -15,8 +15,6 @@
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
-
-#define HOUSE_NS (20 * NS_PER_MS) /* how soon a body file that was taken is replaced */
 
 static void ring_bell(struct journal *j)
 {
@@ -68,7 +66,7 @@ static void sleep_long(struct journal *j, int64_t until)
 {
     atomic_store(&j->asleep, true);
     if (!rings_have(j) && !hurried(j))
-        sleep_until(j, until);
+        sleep_until(j, until); /* bodies wake nobody: their entries do, or their mass */
     atomic_store(&j->asleep, false);
 }
 
@@ -84,8 +82,6 @@ static void rest(struct journal *j, int64_t last_group, int64_t last_entry)
         sleep_long(j, MIN(checkpoint_due(j), j->house_at));
         return;
     }
-    if (atomic_load(&j->bodies.wanted))
-        next = MIN(next, now + HOUSE_NS);
     if (next > now && !atomic_load(&j->stopping))
         sleep_until(j, next);
 }
@@ -191,7 +187,7 @@ static bool make_group(struct journal *j)
 
     if (checkpoint_due(j) <= clock_now() && (r = checkpoint_add(j)) < 0)
         j->group.err = r;
-    if (j->group.n == 0 && j->group.err == 0)
+    if (j->group.n == 0 && j->group.err == 0 && !bodies_have(&j->bodies))
         return false;
     r = group_commit(j);
     note_result(j, r);
@@ -204,7 +200,7 @@ static void keep_house(struct journal *j)
 {
     int64_t now = clock_now();
 
-    if (now < j->house_at && !atomic_load(&j->bodies.wanted))
+    if (now < j->house_at)
         return;
     j->house_at = bodies_tend(&j->bodies);
 }
@@ -220,7 +216,6 @@ static void *writer_main(void *arg)
         if (clock_now() < j->retry_at)
             continue;
         last_group = clock_now();
-        bodies_release(&j->bodies);
         atomic_store(&j->urged, false);
         answer_requests(j);
         uint64_t before = j->chain.end.seq;

@@ -26,6 +26,8 @@
 
 struct ledger_call {
     struct journal_body request, reply;
+    struct journal_ticket open; /* of the newest attempt */
+    int64_t reserved;           /* for it */
     bool opened, ended;
 };
 
@@ -92,13 +94,13 @@ void ledger_wait_written(int64_t deadline)
 
 /* --- members --- */
 
-static void put_str(struct payload *p, const char *name, struct str v)
+static inline void put_str(struct payload *p, const char *name, struct str v)
 {
     if (v.n)
         payload_str(p, name, v);
 }
 
-static void put_int(struct payload *p, const char *name, int64_t v)
+static inline void put_int(struct payload *p, const char *name, int64_t v)
 {
     if (v)
         payload_int(p, name, v);
@@ -216,18 +218,17 @@ static int write_open(struct exchange *x, struct buf *out)
     return payload_end(&p);
 }
 
-static int append(struct exchange *x, struct buf *payload)
+static int append(struct buf *payload, struct journal_ticket *ret)
 {
     struct journal *j = ledger_journal();
-    struct journal_ticket t;
-    int r = payload->err ? -EMSGSIZE : journal_append(j, this_thread(), buf_str(payload), &t);
+    int r = payload->err ? -EMSGSIZE : journal_append(j, this_thread(), buf_str(payload), ret);
 
     if (r == 0)
-        newest[this_thread()] = (struct newest){t, true};
+        newest[this_thread()] = (struct newest){*ret, true};
     if (r < 0 || journal_durability(j) == JOURNAL_BATCH)
         return r;
     co_mask_cancel(); /* the entry is on its way, whoever waits for it */
-    r = journal_wait(j, &t, clock_now() + STRICT_WAIT_NS);
+    r = journal_wait(j, ret, clock_now() + STRICT_WAIT_NS);
     co_unmask_cancel();
     return r;
 }
@@ -273,9 +274,10 @@ int ledger_call_open(struct exchange *x)
         journal_body_end(&c->request);
     }
     struct buf *b = fresh();
-    if (write_open(x, b) < 0 || append(x, b) < 0)
+    if (write_open(x, b) < 0 || append(b, &c->open) < 0)
         return unavailable(x);
     c->opened = true;
+    c->reserved = x->reserved_nano;
     if (unlikely(ledger_problem_said()))
         ledger_say_problem(NULL);
     return 0;
@@ -436,6 +438,7 @@ static void put_second_half(struct payload *p, struct exchange *x, const struct 
     put_int(p, "req_len", (int64_t)req->length);
     put_int(p, "req_ref", (int64_t)req->ref);
     put_sha(p, "req_sha256", req);
+    put_int(p, "reserved", x->record ? x->record->reserved : 0);
     put_int(p, "resp_len", (int64_t)rep->length);
     put_int(p, "resp_ref", (int64_t)rep->ref);
     put_sha(p, "resp_sha256", rep);
@@ -477,6 +480,7 @@ static bool is_kept(const struct exchange *x)
 
 int ledger_call_outcome(struct exchange *x)
 {
+    struct journal_ticket t;
     struct ledger_call *c;
 
     if (!ledger_journal() || !is_kept(x) || !(c = record_of(x)) || c->ended)
@@ -486,7 +490,9 @@ int ledger_call_outcome(struct exchange *x)
     struct buf *b = fresh();
     int r = write_outcome(x, b);
     if (r == 0)
-        r = append(x, b);
+        r = append(b, &t);
+    if (r == 0 && c->opened && x->attempts == 1)
+        journal_supersede(ledger_journal(), &c->open);
     if (r < 0) /* the attempt's `open` stands: recovery will say unknown */
         ledger_count_lost();
     return r;

@@ -91,6 +91,7 @@ static void write_one(void)
 
     ledger_use_stages((const struct stage *const[]){&stage_a, &stage_b}, 2);
     CHECK_EQ(ledger_call_open(x), 0);
+    t_synced(1); /* so that the outcome finds it on the chain */
     end_exchange(x);
     CHECK_EQ(ledger_call_outcome(x), 0);
     CHECK_EQ(ledger_call_outcome(x), 0); /* once */
@@ -163,6 +164,48 @@ static void round_trip(void)
     arena_free(&a);
     journal_reader_close(reader);
     ledger_close();
+}
+
+/* --- calls that are over at once --- */
+
+static void write_hundred(void)
+{
+    for (unsigned n = 0; n < 100; n++) {
+        struct exchange *x = make_exchange(n);
+        CHECK_EQ(ledger_call_open(x), 0);
+        end_exchange(x);
+        x->attempts += n % 10 == 9; /* this one's first attempt had an entry, too */
+        CHECK_EQ(ledger_call_outcome(x), 0);
+        stage_ledger.on_end(x);
+        arena_free(&x->arena);
+    }
+}
+
+/* Of most the outcome alone is on the chain. */
+static void one_entry(void)
+{
+    struct journal_reader *reader;
+    struct journal_entry j;
+    struct str id;
+    unsigned opens = 0, outcomes = 0;
+
+    CHECK(open_ledger());
+    in_loop(write_hundred);
+    ledger_wait_written(clock_now() + 20 * NS_PER_S);
+    CHECK_EQ(journal_reader_open(T.journal_dir, 1, &reader), 0);
+    while (journal_reader_next(reader, &j) == 1) {
+        opens += call_entry_is_open(j.payload, &id);
+        if (!str_eq(json_find(j.payload, STR("phase")), STR("\"outcome\"")))
+            continue;
+        outcomes++;
+        CHECK_STR(json_find(j.payload, STR("reserved")), STR("5000"));
+    }
+    journal_reader_close(reader);
+    CHECK_EQ(outcomes, 100);
+    CHECK(opens >= 10 && opens < 100);
+    ledger_close();
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 100);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_open"), 0);
 }
 
 /* --- a clean stop --- */
@@ -397,7 +440,7 @@ static void customers_are_bounded(void)
 
 int main(void)
 {
-    static const struct t_case cases[] = {T_CASE(round_trip), T_CASE(clean_stop),
+    static const struct t_case cases[] = {T_CASE(round_trip), T_CASE(one_entry), T_CASE(clean_stop),
         T_CASE(waits_for_rows), T_CASE(crash), T_CASE(late_rows), T_CASE(adjusted_once),
         T_CASE(customers_are_bounded)};
 

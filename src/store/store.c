@@ -91,7 +91,7 @@ bool store_is_up(const struct store *s)
 static bool is_text(struct str s)
 {
     size_t bad;
-    for (size_t i = 0; i < s.n;) {
+    for (size_t i = utf8_plain_run(s.p, s.n); i < s.n;) {
         size_t n = s.p[i] == '\0' ? 0 : utf8_step(s.p + i, s.n - i, &bad);
         if (n == 0)
             return false;

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define KEPT_BYTES ((size_t)512 << 10)
+
 struct lane {
     pthread_mutex_t lock;
-    struct buf bytes;
+    struct buf bytes, spare; /* spare: empty, the taker's while it copies */
     unsigned n;
     struct lane *next;
 };
@@ -23,6 +25,7 @@ static struct lane *lane_of_thread(struct lanes *l)
         return NULL;
     pthread_mutex_init(&own->lock, NULL);
     buf_init(&own->bytes, l->max);
+    buf_init(&own->spare, l->max);
     pthread_mutex_lock(&l->lock);
     own->next = l->first;
     l->first = own;
@@ -68,26 +71,36 @@ void lanes_add(struct lanes *l, const struct str *parts, unsigned n)
         lanes_count_dropped(l, 1);
 }
 
-/* Swaps the lane's buffer for an empty one, so that its thread never waits for the copying. */
+/* A lane's two buffers take turns; one that grew for a burst is not kept. */
+static void empty(struct lanes *l, struct buf *b)
+{
+    if (b->cap > KEPT_BYTES) {
+        buf_free(b);
+        buf_init(b, l->max);
+    }
+    buf_clear(b);
+}
+
+/* Swaps the buffers, so that the lane's thread never waits for the copying. */
 static unsigned take_one(struct lanes *l, struct lane *from, struct buf *out)
 {
-    _cleanup_(buf_free) struct buf taken = {0};
+    struct buf taken;
     unsigned n;
 
     pthread_mutex_lock(&from->lock);
     n = from->n;
-    if (n) {
-        taken = from->bytes;
-        from->bytes = (struct buf){0};
-        buf_init(&from->bytes, l->max);
-        from->n = 0;
-    }
+    taken = from->bytes;
+    from->bytes = from->spare;
+    from->n = 0;
     pthread_mutex_unlock(&from->lock);
     if (n && buf_reserve(out, taken.n) < 0) {
         lanes_count_dropped(l, n);
-        return 0;
+        n = 0;
+    } else {
+        buf_add(out, taken.p, taken.n);
     }
-    buf_add(out, taken.p, taken.n);
+    empty(l, &taken);
+    from->spare = taken;
     return n;
 }
 
@@ -119,5 +132,6 @@ void lanes_thread_end(struct lanes *l)
     mine[l->index] = NULL;
     pthread_mutex_destroy(&own->lock);
     buf_free(&own->bytes);
+    buf_free(&own->spare);
     free(own);
 }

@@ -1,7 +1,8 @@
 /*
- * The coroutine that sends spans to the collector: OTLP over HTTP, protobuf. Every half second it
- * takes what the threads gathered, cuts it into requests, and sends them one after the other. While
- * the collector is away or asks for a pause, the threads' buffers fill, and then drop.
+ * The coroutine that sends spans to the collector: OTLP over HTTP, protobuf. Every half second, and
+ * sooner while there are many, it takes what the threads gathered, cuts it into requests, and sends
+ * them one after the other. While the collector is away or asks for a pause, the threads' buffers
+ * fill, and then drop.
  */
 #include "base/log.h"
 #include "runtime/sync.h"
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 
 #define TAKE_NS       (500 * NS_PER_MS)
+#define BUSY_NS       (20 * NS_PER_MS) /* so that buffers stay small, and warm */
+#define BUSY_BYTES    (64 * KIB)
 #define TAKE_BYTES    (64 * MIB)
 #define REQUEST_BYTES (1 * MIB)
 #define REQUEST_SPANS 2048
@@ -196,24 +199,25 @@ static void send_all(struct str spans)
     }
 }
 
-static void flush(void)
+/* Returns when to come again. */
+static int64_t flush(void)
 {
     _cleanup_(buf_free) struct buf spans = {0};
 
     buf_init(&spans, TAKE_BYTES);
     if (lanes_take(&trace_lanes, &spans))
         send_all(buf_str(&spans));
+    return clock_now() + (spans.n > BUSY_BYTES ? BUSY_NS : TAKE_NS);
 }
 
 static void export(void *arg)
 {
     (void)arg;
     while (!me.stop && !co_cancelled()) {
-        if (me.to)
-            flush();
+        int64_t next = me.to ? flush() : clock_now() + 3600 * NS_PER_S;
         event_reset(&me.news);
         if (!me.stop)
-            event_wait(&me.news, clock_now() + (me.to ? TAKE_NS : 3600 * NS_PER_S));
+            event_wait(&me.news, next);
     }
     co_set_deadline(clock_now() + STOP_WAIT);
     flush();

@@ -124,9 +124,11 @@ static void attr(struct buf *b, struct str key, struct str value)
 #define TEXT_BYTES 256
 static struct str clean(struct str s, char room[static TEXT_BYTES])
 {
-    size_t n = 0, bad;
+    size_t n = utf8_plain_run(s.p, MIN(s.n, (size_t)TEXT_BYTES)), bad;
 
-    for (size_t i = 0; i < s.n;) {
+    if (n)
+        memcpy(room, s.p, n);
+    for (size_t i = n; i < s.n;) {
         size_t step = utf8_step(s.p + i, s.n - i, &bad);
         if (n + MAX(step, (size_t)1) > TEXT_BYTES)
             break;

@@ -214,7 +214,7 @@ class Journal:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.read_to = defaultdict(int)  # bytes of each segment
-        self.outcomes, self.reserved, self.opened_bodies = {}, {}, set()
+        self.outcomes, self.reserved, self.bodies = {}, {}, set()
         self.repeated, self.recoveries, self.last_seq = [], 0, 0
 
     def read_on(self):
@@ -235,11 +235,12 @@ class Journal:
             return
         if p["phase"] == "open":
             self.reserved[p["id"]] = p["reserved"]
-            self.opened_bodies.add(p.get("req_sha256"))
+            self.bodies.add(p.get("req_sha256"))
         elif p["id"] in self.outcomes:
             self.repeated.append(p["id"])
         else:
             self.outcomes[p["id"]] = p
+            self.bodies.add(p.get("req_sha256"))
 
     def checkpointed(self):
         """Up to where the last whole line of checkpoints.jsonl reaches."""
@@ -300,7 +301,7 @@ class Checks:
 
     def opened(self, upstream, bodies):
         for nonce in upstream.seen & bodies.keys():
-            if bodies[nonce] not in self.j.opened_bodies:
+            if bodies[nonce] not in self.j.bodies:
                 self.wrong.append(f"the provider saw a call that is not on the journal: {nonce}")
 
     def outcomes(self):

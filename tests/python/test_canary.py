@@ -473,7 +473,7 @@ def command_lines(g, search):
         search.clean(" ".join(args), (done.stdout + done.stderr).encode())
 
 
-BODIES = {"bodies": ("a secret in a prompt",)}
+BODIES = dict.fromkeys(("bodies", "stage"), ("a secret in a prompt",))
 
 
 def play(run, upstream, start, tmp_path, peers, more, files):

@@ -70,14 +70,14 @@ def all_checks(g, data, subjects, load, upstream, periods=("lifetime", "daily"))
 
 # --- kill -9 ---
 
-def survives(rounds, n):
+def survives(rounds, n, replays=True):
     try:
         for _ in range(n):
             assert rounds.round() == []
     finally:
         rounds.close()
     assert rounds.counts["answered"] > 20 * n
-    assert rounds.counts["unknown"] and rounds.counts["replays"]
+    assert rounds.counts["unknown"] and (rounds.counts["replays"] or not replays)
 
 
 def test_twenty_kills(tmp_path):
@@ -85,7 +85,8 @@ def test_twenty_kills(tmp_path):
 
 
 def test_kills_with_every_entry_waited_for(tmp_path):
-    survives(Rounds(tmp_path, {"SMARTFLOW_JOURNAL": "strict"}, seed=5, most=0.6), 4)
+    survives(Rounds(tmp_path, {"SMARTFLOW_JOURNAL": "strict"}, seed=5, most=0.6), 4,
+             replays=False)  # what was answered is mostly on the chain already
 
 
 def test_kills_over_redis_and_postgres(tmp_path, redis, postgres):
