@@ -153,9 +153,11 @@ void admin_overlay_free(struct admin_overlay *o)
 /* The operator's file, whose path is the overlay's own SMARTFLOW_PRICES. */
 static int read_file(const char *path, struct buf *out)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), r = fd < 0 ? -errno : 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC), r = 0;
     ssize_t n = 1;
 
+    if (fd < 0)
+        return -errno;
     while (r == 0 && n > 0) {
         r = buf_reserve(out, 64 * KIB);
         n = r < 0 ? 0 : read(fd, out->p + out->n, 64 * KIB);
@@ -163,8 +165,7 @@ static int read_file(const char *path, struct buf *out)
             r = -errno;
         out->n += n > 0 ? (size_t)n : 0;
     }
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return r;
 }
 

@@ -321,7 +321,7 @@ static int rotate(struct admin_call *c)
 
 static int delete (struct admin_call *c)
 {
-    struct administrator u;
+    struct administrator u = {0};
     char err[STORE_ERR_BYTES] = "";
     int r = load(c, admin_param(c, 0), &u);
 

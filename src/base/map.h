@@ -1,5 +1,5 @@
 /*
- * struct map: byte-string keys to pointers, open addressing, hashed with SipHash-1-3 under a key
+ * struct map: byte-string keys to pointers, open addressing, hashed (base/hash.h) under a key
  * drawn once per process, so that a peer that chooses keys cannot choose collisions.
  * Keys are not copied: they must outlive their entry. Not thread-safe.
  */

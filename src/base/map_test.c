@@ -3,7 +3,6 @@
  */
 #include "base/macros.h"
 #include "base/map.h"
-#include "base/siphash.h"
 #include "base/tap.h"
 
 #include <stdio.h>
@@ -17,22 +16,6 @@ static struct str name(size_t i)
 {
     snprintf(names[i], sizeof(names[i]), "key-%zu", i);
     return str_of(names[i]);
-}
-
-/* From the appendix of the SipHash paper and the reference test vectors: key 00..0f, SipHash-2-4.
- */
-static void test_siphash(void)
-{
-    const uint64_t key[2] = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
-    char text[16];
-
-    for (int i = 0; i < 16; i++)
-        text[i] = (char)i;
-    CHECK(siphash(key, str_at(text, 15), 2, 4) == UINT64_C(0xa129ca6149be45e5));
-    CHECK(siphash(key, str_at(text, 0), 2, 4) == UINT64_C(0x726fdb47dd0e0e31));
-    CHECK(siphash(key, str_at(text, 1), 2, 4) == UINT64_C(0x74f839c593dc67fd));
-    CHECK(siphash(key, str_at(text, 8), 2, 4) == UINT64_C(0x93f5f5799a932462));
-    CHECK(siphash(key, str_at(text, 15), 1, 3) != siphash(key, str_at(text, 15), 2, 4));
 }
 
 static void test_hash_is_stable(void)
@@ -124,7 +107,6 @@ static void test_churn(void)
 
 int main(void)
 {
-    TAP_RUN(test_siphash);
     TAP_RUN(test_hash_is_stable);
     TAP_RUN(test_empty);
     TAP_RUN(test_replace);

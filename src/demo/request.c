@@ -4,7 +4,7 @@
  */
 #include "demo/demo_int.h"
 
-#include "base/siphash.h"
+#include "base/hash.h"
 #include <errno.h>
 
 static const struct json_want wants[DEMO_FIELDS] = {
@@ -47,7 +47,7 @@ _Static_assert(DEMO_FIELDS <= JSON_MAX_WANTS, "one scan finds them all");
 uint64_t text_hash(struct str s)
 {
     static const uint64_t key[2] = {UINT64_C(0x646d6f2d70726f76), UINT64_C(0x69646572)};
-    return siphash(key, s, 1, 3);
+    return hash_keyed(key, s);
 }
 
 /* Both ends of a long body and its length: an id needs no more. */

@@ -479,7 +479,8 @@ static void analytics(void)
     q.org = STR_NONE;
     q.user = STR("user_4");
     check_query(&q);
-    q.by_day = true;
+    q.by_day = true; /* whole days, then */
+    q.until = BASE + 3 * DAY;
     check_query(&q);
     q.user = STR_NONE;
     q.key = STR("key3");

@@ -216,8 +216,7 @@ static void test_translated_targets(void)
             "/v1/projects/p/locations/global/publishers/anthropic/models/claude-x:"
             "streamRawPredict"},
         {"cohere", NULL, DIALECT_COHERE, KIND_CHAT, true, "command-a", "/v2/chat"},
-        {"deepgram", NULL, DIALECT_DEEPGRAM, KIND_TRANSCRIPTION, false, "nova-3",
-            "/v1/listen"},
+        {"deepgram", NULL, DIALECT_DEEPGRAM, KIND_TRANSCRIPTION, false, "nova-3", "/v1/listen"},
         {"deepgram", "http://h/dg/v1", DIALECT_DEEPGRAM, KIND_SPEECH, false, "aura-2",
             "/dg/v1/speak"},
         {"cohere", NULL, DIALECT_COHERE, KIND_RERANK, false, "rerank-v4", "/v2/rerank"},
@@ -312,10 +311,12 @@ static void test_replicates_fields(void)
     must(upstream_add_key(&up, UPSTREAM_KEY_ENV, STR("r8_k"), 1) == 0);
     x->upstream_key = upstream_pick(u);
     buf_clear(&out);
-    CHECK_EQ(provider_sign(u, &u->provider->faces[0], x, STR("POST"), STR("/"), &out), 0);
-    CHECK_STR(buf_str(&out), STR("authorization: Bearer r8_k\r\nprefer: wait=60\r\n"));
+    const struct provider_face *face = &u->provider->faces[0];
+    CHECK_EQ(provider_sign(u, face, x, STR("POST"), STR("/v1/predictions"), &out), 0);
+    CHECK(str_starts(
+        buf_str(&out), STR("authorization: Bearer r8_k\r\nprefer: wait=60\r\ncancel-after: ")));
     buf_clear(&out);
-    CHECK_EQ(provider_sign(u, &u->provider->faces[0], x, STR("GET"), STR("/"), &out), 0);
+    CHECK_EQ(provider_sign(u, face, x, STR("POST"), STR("/v1/predictions/p1/cancel"), &out), 0);
     CHECK_STR(buf_str(&out), STR("authorization: Bearer r8_k\r\n"));
 }
 

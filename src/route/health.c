@@ -2,7 +2,7 @@
 #include "route/health.h"
 
 #include "base/macros.h"
-#include "base/siphash.h"
+#include "base/hash.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static uint64_t hash_of(struct str where, struct str model)
 {
     static const uint64_t key[2] = {0x736d617274666c6f, 0x726f757465737461};
 
-    return siphash(key, where, 1, 3) * 31 + siphash(key, model, 1, 3);
+    return hash_keyed(key, where) * 31 + hash_keyed(key, model);
 }
 
 static bool is_of(const struct route_state *s, uint64_t hash, struct str where, struct str model)

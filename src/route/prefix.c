@@ -5,7 +5,7 @@
  */
 #include "route/plan.h"
 
-#include "base/siphash.h"
+#include "base/hash.h"
 #include "json/scan.h"
 
 #define PIECE_MAX ((size_t)4 << 10) /* of each part; what follows rarely tells prompts apart */
@@ -14,7 +14,7 @@ static uint64_t mix(uint64_t h, struct str s)
 {
     const uint64_t key[2] = {h, 0x7072656669786573};
 
-    return siphash(key, str_to(s, PIECE_MAX), 1, 3);
+    return hash_keyed(key, str_to(s, PIECE_MAX));
 }
 
 static bool is_users(struct str item)

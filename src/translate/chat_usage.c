@@ -109,6 +109,8 @@ enum canon_finish chat_read_finish(struct str word, bool calls_tools)
 
 struct str chat_finish_word(enum canon_finish f, bool calls_tools, bool legacy)
 {
+    if (f == FINISH_UNSET)
+        f = calls_tools ? FINISH_TOOL_CALLS : FINISH_STOP;
     switch (f) {
     case FINISH_LENGTH:
     case FINISH_CONTEXT:
@@ -119,8 +121,6 @@ struct str chat_finish_word(enum canon_finish f, bool calls_tools, bool legacy)
         return STR("content_filter");
     case FINISH_ERROR:
         return STR("error");
-    case FINISH_UNSET:
-        return chat_finish_word(calls_tools ? FINISH_TOOL_CALLS : FINISH_STOP, calls_tools, legacy);
     default:
         return STR("stop");
     }

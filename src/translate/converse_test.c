@@ -173,7 +173,7 @@ static void test_any_id(void)
 
 static void test_any_tool_name(void)
 {
-    struct canon_tool tool = {0};
+    static struct canon_tool tool;
 
     begin("m");
     request.tools = &tool;

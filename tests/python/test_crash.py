@@ -110,7 +110,8 @@ class SmallDisk:
         self.user = [] if os.getuid() == 0 else ["--user", "--preserve-credentials"]
         self.holder = subprocess.Popen(["unshare", *(["-r"] if self.user else []), "-m", "sh", "-c",
                                         script], stdout=subprocess.PIPE)
-        assert self.holder.stdout.readline() == b"ready\n"
+        if self.holder.stdout.readline() != b"ready\n":
+            pytest.skip("no file system can be mounted here")
         self.inside = ["nsenter", "-t", str(self.holder.pid), "-m", *self.user, "--"]
         self.path = Path(f"/proc/{self.holder.pid}/root{folder}")
 
