@@ -64,8 +64,8 @@ int gw_call_head(struct exchange *x, struct http_call *c, const struct http_head
  * nothing was sent to the client, and the provider has another credential here. */
 int gw_call_failed(struct exchange *x, int r, const struct error *e);
 int gw_check_status(struct exchange *x, const struct http_head *h);
-/* When the provider wants to be asked again, in whole seconds: Retry-After in its forms, or of a 429
- * when the limits that are used up are whole again. 0 = it does not say. */
+/* When the provider wants to be asked again, in whole seconds: Retry-After in its forms, or of a
+ * 429 when the limits that are used up are whole again. 0 = it does not say. */
 int gw_retry_after_s(const struct http_head *h);
 /* A provider that refuses our credential is our fault, not the caller's: 502 in x->error, whatever
  * the provider's status was. */

@@ -47,7 +47,8 @@ void parts_tell_reload(void);
  * blocks a plain thread. 0, or -errno with every problem logged. */
 int snapshot_make(const char *path, bool fresh, struct config **ret);
 int64_t snapshot_version(void);
-/* The version that the newest snapshot was made of: what came since is still to be read. -1: none. */
+/* The version that the newest snapshot was made of: what came since is still to be read. -1: none.
+ */
 int64_t snapshot_made_of(void);
 
 #endif

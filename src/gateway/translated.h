@@ -32,7 +32,7 @@ struct gw_body {
     struct iovec iov[2 * SPLICE_MAX_EDITS + 1];
     unsigned n;
     uint64_t length;
-    struct buf own; /* of what has to be made anew */
+    struct buf own;              /* of what has to be made anew */
     enum gw_of_upload of_upload; /* then iov is empty, and gw_upload_send() sends it */
     uint64_t file_at;            /* where the file begins in the form */
 };

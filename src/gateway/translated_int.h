@@ -6,17 +6,17 @@
 
 #include "gateway/followup.h"
 #include "gateway/translated.h"
-#include "translate/chat.h"
 #include "translate/audio.h"
+#include "translate/chat.h"
 #include "translate/messages.h"
 #include "translate/stream.h"
 #include "translate/wire.h"
 
 /* What an attempt's body was made to be, where it is no answer's. Empty types: JSON. */
 struct translated_made {
-    struct str sent_type;   /* content-type of the body, */
-    struct str wanted_type; /* what is wanted back, */
-    struct str reply_type;  /* and of the client's whole reply */
+    struct str sent_type;     /* content-type of the body, */
+    struct str wanted_type;   /* what is wanted back, */
+    struct str reply_type;    /* and of the client's whole reply */
     uint64_t file_at, file_n; /* the body is this part of the client's form, as it came */
     struct speech_sent *speech;
 };
@@ -30,11 +30,11 @@ struct translated {
     bool was_read;      /* request holds the client's */
     const struct wire *client, *provider;
     struct canon_request request;
-    struct canon_call as_read;   /* with the losses of reading */
-    struct canon_call call;      /* of the attempt that runs */
-    struct error error;          /* of the call; copied to the exchange's */
-    struct embed_request *embed; /* embeddings: the request; in the arena */
-    unsigned embedded_n;         /* inputs that the provider got */
+    struct canon_call as_read;     /* with the losses of reading */
+    struct canon_call call;        /* of the attempt that runs */
+    struct error error;            /* of the call; copied to the exchange's */
+    struct embed_request *embed;   /* embeddings: the request; in the arena */
+    unsigned embedded_n;           /* inputs that the provider got */
     struct rerank_request *rerank; /* likewise, of those calls */
     struct images_request *images;
     struct speech_request *speech;

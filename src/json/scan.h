@@ -92,8 +92,9 @@ struct str json_find(struct str object, struct str path);
  * names[i], or p NULL. The names, which are no paths, differ. */
 void json_members(struct str object, const struct str *names, struct str *ret_values, size_t n);
 enum json_type json_type_of(struct str value);
-/* Whether any of the needles stands in the text; each begins with a quote: "\"file_id\"". One pass
- * from quote to quote, whatever the text is: a look before a closer look. */
+/* Whether any of the needles stands in the text; each begins with a quote, "\"file_id\"", and has
+ * four bytes at least. One pass from quote to quote, whatever the text is: a look before a closer
+ * look. */
 bool json_mentions(struct str text, const struct str *needles, size_t n);
 
 #endif

@@ -236,10 +236,24 @@ int json_u64(struct str literal, uint64_t *ret)
     return 0;
 }
 
+static uint32_t four(const char *p)
+{
+    uint32_t w;
+
+    memcpy(&w, p, sizeof(w));
+    return w;
+}
+
+/* The first four bytes tell most apart. */
 static bool mentions_at(struct str text, size_t at, const struct str *needles, size_t n)
 {
+    size_t left = text.n - at;
+
+    if (left < 4)
+        return false;
+    uint32_t here = four(text.p + at);
     for (size_t i = 0; i < n; i++)
-        if (needles[i].n <= text.n - at && text.p[at + 1] == needles[i].p[1] &&
+        if (four(needles[i].p) == here && needles[i].n <= left &&
             !memcmp(text.p + at, needles[i].p, needles[i].n))
             return true;
     return false;

@@ -235,11 +235,11 @@ static void test_type_of(void)
 
 static void test_mentions(void)
 {
-    const struct str needles[] = {STR_INIT("\"file_id\""), STR_INIT("\"x\"")};
+    const struct str needles[] = {STR_INIT("\"file_id\""), STR_INIT("\"xy\"")};
 
     CHECK(json_mentions(STR("{\"a\":[{\"file_id\":1}]}"), needles, 2));
-    CHECK(json_mentions(STR("\"x\""), needles, 2));
-    CHECK(!json_mentions(STR("\"x"), needles, 2));
+    CHECK(json_mentions(STR("\"xy\""), needles, 2));
+    CHECK(!json_mentions(STR("\"xy"), needles, 2));
     CHECK(!json_mentions(STR("{\"file_ids\":1,\"fil"), needles, 2));
     CHECK(!json_mentions(STR("file_id x \""), needles, 2));
     CHECK(!json_mentions(STR_NONE, needles, 2));

@@ -12,9 +12,9 @@
 struct face_asked {
     enum dialect dialect; /* of the client, */
     enum endpoint_kind kind;
-    bool stream;                     /* it wants a stream */
-    bool native; /* the provider's own dialect, where it has one beside the client's */
-    struct str model;                /* at the provider */
+    bool stream;      /* it wants a stream */
+    bool native;      /* the provider's own dialect, where it has one beside the client's */
+    struct str model; /* at the provider */
     const struct model_facts *facts; /* or NULL */
 };
 

@@ -31,7 +31,7 @@ struct provider_face {
     enum dialect dialect;
     struct str
         prefix; /* between base URL and the endpoint's path: "/v1"; Gemini: the client's version */
-    uint64_t kinds; /* bit set of enum endpoint_kind */
+    uint64_t kinds;     /* bit set of enum endpoint_kind */
     uint64_t own_forms; /* of these, the ones whose bodies are not those of the dialect */
     enum provider_auth auth;
 };

@@ -1,8 +1,8 @@
 /* See route/health.h. */
 #include "route/health.h"
 
-#include "base/macros.h"
 #include "base/hash.h"
+#include "base/macros.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * From all threads to one coroutine: records of bytes. Each thread appends to a buffer of its own,
- * under a lock that nobody but the taker ever wants; the taker swaps the lane's two buffers. A buffer that is
- * full refuses, which is counted.
+ * under a lock that nobody but the taker ever wants; the taker swaps the lane's two buffers. A
+ * buffer that is full refuses, which is counted.
  */
 #ifndef SF_TELEMETRY_LANES_H
 #define SF_TELEMETRY_LANES_H

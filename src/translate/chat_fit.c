@@ -309,6 +309,30 @@ static bool is_better_native(const struct fit *f)
     return false;
 }
 
+/* --- whether to look at all --- */
+
+/* OpenAI's own API with a model that refuses nothing, which is what most calls go to. */
+static bool takes_all(const struct fit *f)
+{
+    const uint32_t harmless = CHAT_NEW_MAX_TOKENS | CHAT_CUSTOM_TOOLS | CHAT_HIDES_THINKING;
+
+    return !(f->k->flags & ~harmless) && f->k->lacks == (uint32_t)1 << PARAM_TOP_K &&
+           chat_model_has(f->facts, f->k->model_flag) <= 0 &&
+           chat_model_has(f->facts, MODEL_NO_SAMPLING) <= 0 &&
+           chat_model_has(f->facts, MODEL_NO_SYSTEM) <= 0 &&
+           chat_model_has(f->facts, MODEL_NO_FORCED_TOOLS) <= 0;
+}
+
+/* What even that does not take, wherever it stands; "reasoning and "thinking begin several. */
+static bool mentions_more(struct str body)
+{
+    static const struct str names[] = {STR_INIT("\"cache_control\""), STR_INIT("\"reasoning"),
+        STR_INIT("\"thinking"), STR_INIT("\"tool_call_id\""), STR_INIT("\"top_k\""),
+        STR_INIT("\"video_url\"")};
+
+    return json_mentions(body, names, ARRAY_LEN(names));
+}
+
 void chat_fit(const struct chat_call *c, struct chat_fit *ret)
 {
     struct fit f = {.k = chat_quirks_of(c->provider), .facts = c->facts, .fit = ret};
@@ -317,6 +341,8 @@ void chat_fit(const struct chat_call *c, struct chat_fit *ret)
     ret->edits_n = 0;
     ret->native = ret->usage_unasked = false;
     if (!f.k->provider.n) /* nothing is known of it: then it answers for itself */
+        return;
+    if (takes_all(&f) && !mentions_more(c->body))
         return;
     look_at_members(&f, c);
     if (ret->way != CHAT_ANEW && chat_fit_deep(&f, c))
