@@ -54,7 +54,8 @@ def test_a_disconnect_in_the_middle_of_an_upload_closes_the_upstream(run, upstre
     async def leave():
         script, reached, gone = waiting(upstream, early=True)
         c = await Client.to(gateway.port)
-        raw = request("POST", "/v1/files", b"x" * 100000, [("x-script", script)],
+        form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+        raw = request("POST", "/v1/files", form + b"x" * 100000, [("x-script", script)],
                       type_="multipart/form-data; boundary=b")
         await c.send(raw[:-50000])
         await asyncio.wait_for(reached.wait(), 10)
