@@ -37,12 +37,18 @@ int translated_read_other(struct exchange *x)
 
 int translated_write_other(struct exchange *x, struct buf *out)
 {
-    return other_of(x)->write(x, out);
+    const struct translated_other *o = other_of(x);
+
+    must(o); /* its body was read */
+    return o->write(x, out);
 }
 
 int translated_other_reply(struct exchange *x, struct str body, struct buf *out)
 {
-    return other_of(x)->reply(x, body, out);
+    const struct translated_other *o = other_of(x);
+
+    must(o);
+    return o->reply(x, body, out);
 }
 
 int translated_other_relay(struct exchange *x, struct http_call *c, const struct http_head *h)
