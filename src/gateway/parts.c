@@ -424,13 +424,14 @@ static void share_routing(void)
 {
     static int64_t last;
     _cleanup_(buf_free) struct buf b = {0};
-    const struct route_rules *r = &config_current()->route.rules;
 
     if (loop_now() - last < FOLLOW_NS)
         return;
     last = loop_now();
     gw_routing_metrics_refresh();
-    route_budget_refresh(r);
+    struct config *c = config_ref(config_current()); /* a reload may come while it asks Redis */
+    route_budget_refresh(&c->route.rules);
+    config_unref(c);
     if (!shared_is_remote(parts.shared))
         return;
     buf_init(&b, SHARE_BYTES);

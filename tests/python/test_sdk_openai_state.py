@@ -159,7 +159,8 @@ def test_list_of_files_goes_on_page_by_page(gpt):
 
 
 def test_upload_in_parts(gpt):
-    up = gpt.uploads.create(bytes=10, filename="big.jsonl", mime_type="application/jsonl", purpose="batch")
+    up = gpt.uploads.create(bytes=10, filename="big.jsonl", mime_type="application/jsonl",
+                            purpose="fine-tune")
     parts = [gpt.uploads.parts.create(up.id, data=piece).id for piece in (b"01234", b"56789")]
     done = gpt.uploads.complete(up.id, part_ids=parts)
     assert done.status == "completed" and done.file.bytes == 10

@@ -477,7 +477,8 @@ def test_an_early_answer_to_an_upload_reaches_the_client(run, upstream, gateway)
     async def upload():
         name = upstream.script(refuse, early=True)
         c = await Client.to(gateway.port)
-        raw = request("POST", "/v1/files", b"x" * (8 << 20), [("x-script", name)],
+        form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'
+        raw = request("POST", "/v1/files", form + b"x" * (8 << 20), [("x-script", name)],
                       type_="multipart/form-data; boundary=b")
 
         async def push():
