@@ -16,6 +16,7 @@
 #include "store/sqlite_int.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -143,6 +144,14 @@ static int set_up(struct sqlite_conn *c, char *err)
     return 0;
 }
 
+static pthread_once_t configured = PTHREAD_ONCE_INIT;
+
+/* Nobody reads how much memory it uses, for which it would take a lock at every allocation. */
+static void configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int sqlite_conn_open(const char *path, enum sqlite_role role, struct sqlite_conn **ret, char *err)
 {
     int r = role == SQLITE_WRITES ? make_private(path, err) : 0;
@@ -157,6 +166,7 @@ int sqlite_conn_open(const char *path, enum sqlite_role role, struct sqlite_conn
     list_init(&c->used);
     sqlite_conn_limit(c, clock_now() + OPEN_NS, NULL);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    pthread_once(&configured, configure);
     if (sqlite3_open_v2(path, &c->db, flags, NULL) != SQLITE_OK)
         r = c->db ? fail(c, err) : -ENOMEM;
     else
