@@ -109,8 +109,8 @@ struct bodies {
     size_t body_max;
     int64_t retention; /* 0 = for ever */
     unsigned n_slots;
-    struct body_slot *slots; /* by ring */
-    int64_t next_sweep;      /* monotonic */
+    struct body_slot *slots;          /* by ring */
+    int64_t next_sweep, next_release; /* monotonic */
 };
 
 int bodies_open(struct bodies *b, int dir, unsigned slots, size_t body_max, int64_t retention);
@@ -122,6 +122,9 @@ bool bodies_press(const struct bodies *b, unsigned ring);
 /* The writer's: all that is staged goes to its files. 0 or -errno; then it stays staged. */
 int bodies_flush(struct bodies *b);
 bool bodies_have(const struct bodies *b);
+/* Gives back to the kernel what pages of the stages a burst touched; their bytes stay in the file.
+ * A flush does it once a second. */
+void bodies_release(struct bodies *b);
 bool bodies_is_flushed(const struct bodies *b, uint64_t ref);
 /* The writer's housekeeping: old files sealed and deleted. Returns when it wants to be called
  * again. */
@@ -137,6 +140,7 @@ void stage_close(struct body_slot *s);
 void stage_delete(int dir, const struct body_slot *s); /* its file */
 /* With the slot's lock held. */
 uint64_t stage_put(struct body_slot *s, uint64_t before, struct str piece);
+void stage_release(struct body_slot *s);
 /* The writer's: goes on in the next file, when nothing is staged. Takes the lock. */
 bool stage_leave_file(struct body_slot *s);
 /* At start, when nothing is staged: goes on in a new file, at first or behind it. */

@@ -167,6 +167,13 @@ static int flush_slot(const struct bodies *b, struct body_slot *s)
     return r;
 }
 
+void bodies_release(struct bodies *b)
+{
+    for (unsigned i = 0; i < b->n_slots; i++)
+        stage_release(&b->slots[i]);
+    b->next_release = clock_now() + NS_PER_S;
+}
+
 int bodies_flush(struct bodies *b)
 {
     int r = 0;
@@ -175,6 +182,8 @@ int bodies_flush(struct bodies *b)
         int one = flush_slot(b, &b->slots[i]);
         r = r < 0 ? r : one;
     }
+    if (clock_now() >= b->next_release)
+        bodies_release(b);
     return r;
 }
 

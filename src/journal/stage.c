@@ -125,6 +125,11 @@ void stage_delete(int dir, const struct body_slot *s)
     unlinkat(dir, name, 0);
 }
 
+void stage_release(struct body_slot *s)
+{
+    (void)madvise(s->data + STAGE_WARM, STAGE_BYTES - STAGE_WARM, MADV_DONTNEED);
+}
+
 /* --- putting --- */
 
 static void copy_in(struct body_slot *s, uint64_t at, const void *from, size_t n)

@@ -79,6 +79,7 @@ static void rest(struct journal *j, int64_t last_group, int64_t last_entry)
     else if (hurried(j))
         return;
     else if (now - last_entry > DOZE_NS) {
+        bodies_release(&j->bodies);
         sleep_long(j, MIN(checkpoint_due(j), j->house_at));
         return;
     }
