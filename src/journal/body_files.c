@@ -139,10 +139,11 @@ static void seal(struct body_slot *s, uint32_t number)
 /* Where the pieces of at's file end. */
 static uint64_t end_of_pieces(const struct body_slot *s, uint64_t at, uint64_t head)
 {
-    uint64_t end = at - at % BODY_FILE_BYTES + BODY_FILE_BYTES, skip = s->page->skip_from;
+    uint64_t end = at - at % BODY_FILE_BYTES + BODY_FILE_BYTES;
 
     if (head < end)
-        return head;
+        return head; /* the producer may be writing skip_from */
+    uint64_t skip = s->page->skip_from;
     return skip >= at && skip < end ? skip : end;
 }
 
