@@ -5,22 +5,20 @@
 #ifndef SF_BASE_UTF8_H
 #define SF_BASE_UTF8_H
 
+#include "base/load.h"
 #include "base/macros.h"
 
 #include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
 
 /* How many bytes at the start are plain ASCII and not NUL, looked at eight at a time: a multiple of
  * eight, and not always all there are. */
 static inline size_t utf8_plain_run(const char *text, size_t n)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t w;
     size_t i = 0;
 
-    for (; i + sizeof(w) <= n; i += sizeof(w)) {
-        memcpy(&w, text + i, sizeof(w));
+    for (; i + sizeof(uint64_t) <= n; i += sizeof(uint64_t)) {
+        uint64_t w = load64(text + i);
         if ((w | (w - ones)) & ones << 7)
             break;
     }

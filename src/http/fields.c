@@ -7,6 +7,7 @@
  * Nothing here allocates except through the caller's struct buf, and nothing suspends.
  */
 #include "http/fields.h"
+#include "base/load.h"
 #include <errno.h>
 
 #define NAME_ROOM 40  /* the longest known name, in whole words */
@@ -45,20 +46,6 @@ __attribute__((constructor)) static void build_slots(void)
             s = (s + 1) % SLOTS;
         slots[s] = (uint8_t)id;
     }
-}
-
-static uint64_t load64(const char *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint32_t load32(const char *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof(v));
-    return v;
 }
 
 /* The last word of a name overlaps the one before, so that no byte beyond n is read. */

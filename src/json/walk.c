@@ -3,6 +3,7 @@
  * path, literals decoded. There is no tree; every call walks the text it is given. On text that is
  * not valid the results mean nothing, but no byte outside the view is read and every walk ends.
  */
+#include "base/load.h"
 #include "json/scan.h"
 #include "json/scan_int.h"
 #include <errno.h>
@@ -236,14 +237,6 @@ int json_u64(struct str literal, uint64_t *ret)
     return 0;
 }
 
-static uint32_t four(const char *p)
-{
-    uint32_t w;
-
-    memcpy(&w, p, sizeof(w));
-    return w;
-}
-
 /* The first four bytes tell most apart. */
 static bool mentions_at(struct str text, size_t at, const struct str *needles, size_t n)
 {
@@ -251,9 +244,9 @@ static bool mentions_at(struct str text, size_t at, const struct str *needles, s
 
     if (left < 4)
         return false;
-    uint32_t here = four(text.p + at);
+    uint32_t here = load32(text.p + at);
     for (size_t i = 0; i < n; i++)
-        if (four(needles[i].p) == here && needles[i].n <= left &&
+        if (load32(needles[i].p) == here && needles[i].n <= left &&
             !memcmp(text.p + at, needles[i].p, needles[i].n))
             return true;
     return false;
