@@ -9,9 +9,7 @@
 #include "base/secret.h"
 #include "crypto/encode.h"
 
-#include <errno.h>
 #include <openssl/sha.h>
-#include <stdlib.h>
 
 #define BLOCK 64 /* of SHA-256, which HMAC pads its key to */
 
@@ -108,31 +106,27 @@ void hmac_sha256(struct str key, struct str data, uint8_t out[static SHA256_BYTE
     hmac_sha256_parts(key, &data, 1, out);
 }
 
-int sha256_begin(struct sha256 *d)
+_Static_assert(sizeof(((struct sha256 *)0)->state_) >= sizeof(SHA256_CTX), "room for the state");
+
+void sha256_begin(struct sha256 *d)
 {
-    d->ctx_ = malloc(sizeof(SHA256_CTX));
-    if (!d->ctx_)
-        return -ENOMEM;
-    start(d->ctx_);
-    return 0;
+    start((SHA256_CTX *)(void *)d->state_);
 }
 
 void sha256_add(struct sha256 *d, struct str piece)
 {
-    add(d->ctx_, piece);
+    add((SHA256_CTX *)(void *)d->state_, piece);
 }
 
 void sha256_peek(const struct sha256 *d, uint8_t out[static SHA256_BYTES])
 {
-    SHA256_CTX copy = *(const SHA256_CTX *)d->ctx_;
+    SHA256_CTX copy;
 
+    memcpy(&copy, d->state_, sizeof(copy));
     finish(&copy, out);
 }
 
-void sha256_free(struct sha256 *d)
+void sha256_wipe(struct sha256 *d)
 {
-    if (d->ctx_)
-        mem_wipe(d->ctx_, sizeof(SHA256_CTX));
-    free(d->ctx_);
-    d->ctx_ = NULL;
+    mem_wipe(d->state_, sizeof(d->state_));
 }

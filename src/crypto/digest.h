@@ -26,13 +26,13 @@ void hmac_sha256_parts(
 
 /* A digest whose data comes in pieces, with other work between. */
 struct sha256 {
-    void *ctx_;
+    _Alignas(8) unsigned char state_[112];
 };
 
-int sha256_begin(struct sha256 *d); /* 0 or -ENOMEM */
+void sha256_begin(struct sha256 *d);
 void sha256_add(struct sha256 *d, struct str piece);
 /* The digest of what came so far; more may follow. */
 void sha256_peek(const struct sha256 *d, uint8_t out[static SHA256_BYTES]);
-void sha256_free(struct sha256 *d); /* also for _cleanup_, and on a zeroed struct */
+void sha256_wipe(struct sha256 *d); /* what was hashed may be secret; also for _cleanup_ */
 
 #endif

@@ -55,11 +55,11 @@ static void test_sha1(void)
 
 static void test_incremental(void)
 {
-    _cleanup_(sha256_free) struct sha256 d = {0};
+    _cleanup_(sha256_wipe) struct sha256 d;
     uint8_t out[SHA256_BYTES];
     char piece[1000];
 
-    CHECK_EQ(sha256_begin(&d), 0);
+    sha256_begin(&d);
     memset(piece, 'a', sizeof(piece));
     for (int i = 0; i < 1000; i++)
         sha256_add(&d, str_at(piece, sizeof(piece)));
@@ -67,9 +67,8 @@ static void test_incremental(void)
     CHECK(is_hex(out, 32, million_a_sha256));
     sha256_peek(&d, out); /* looking changes nothing */
     CHECK(is_hex(out, 32, million_a_sha256));
-    sha256_free(&d);
 
-    CHECK_EQ(sha256_begin(&d), 0);
+    sha256_begin(&d);
     sha256_add(&d, STR("a"));
     sha256_peek(&d, out);
     CHECK(!is_hex(out, 32, abc_sha256));

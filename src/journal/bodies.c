@@ -2,7 +2,6 @@
  * One body: its hash, and what of it is kept. A piece is one copy into the thread's stage and one
  * run of SHA-256; nothing here makes a system call.
  */
-#include "crypto/digest.h"
 #include "journal/bodies_int.h"
 #include "journal/journal_int.h"
 
@@ -10,15 +9,12 @@
 
 /* --- bodies --- */
 
-static int add_hash(struct journal_body *body, struct str piece)
+static void add_hash(struct journal_body *body, struct str piece)
 {
-    struct sha256 d = {.ctx_ = body->hash_};
-
-    if (!d.ctx_ && sha256_begin(&d) < 0)
-        return -ENOSPC;
-    sha256_add(&d, piece);
-    body->hash_ = d.ctx_;
-    return 0;
+    if (!body->hashing_)
+        sha256_begin(&body->hash_);
+    body->hashing_ = true;
+    sha256_add(&body->hash_, piece);
 }
 
 static int lost(struct journal_body *body)
@@ -58,19 +54,16 @@ int journal_body_add(struct journal *j, unsigned thread, struct journal_body *b,
     b->length += piece.n;
     if (how == JOURNAL_OFF || piece.n == 0)
         return 0;
-    int hashed = add_hash(b, piece);
-    int kept = how == JOURNAL_FULL ? keep(j, ring, b, piece) : 0;
-    return hashed < 0 ? hashed : kept;
+    add_hash(b, piece);
+    return how == JOURNAL_FULL ? keep(j, ring, b, piece) : 0;
 }
 
 void journal_body_end(struct journal_body *b)
 {
-    struct sha256 d = {.ctx_ = b->hash_};
-
     b->ended = true;
-    if (!d.ctx_)
+    if (!b->hashing_)
         return;
-    sha256_peek(&d, b->sha);
-    sha256_free(&d);
-    b->hash_ = NULL;
+    b->hashing_ = false;
+    sha256_peek(&b->hash_, b->sha);
+    sha256_wipe(&b->hash_);
 }

@@ -28,6 +28,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "crypto/digest.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -107,16 +108,16 @@ const char *journal_problem(const struct journal *j);
 struct journal_body {
     uint64_t length; /* of the body as it came, also beyond body_max */
     uint64_t kept;
-    uint64_t ref;    /* of the last piece; 0 = nothing kept */
-    void *hash_;     /* struct sha256's context, while pieces come */
-    uint8_t sha[32]; /* once ended */
-    bool ended, truncated;
+    uint64_t ref;        /* of the last piece; 0 = nothing kept */
+    struct sha256 hash_; /* of the pieces that came, where there were any that count */
+    uint8_t sha[32];     /* once ended */
+    bool ended, truncated, hashing_;
 };
 enum journal_content { JOURNAL_FULL, JOURNAL_HASHED, JOURNAL_OFF };
 /* A whole body in one go costs one hash and one copy. 0 or -ENOSPC (then it counts as not kept). */
 int journal_body_add(struct journal *j, unsigned thread, struct journal_body *b,
     enum journal_content how, struct str piece);
-void journal_body_end(struct journal_body *b); /* fills sha; also frees what is held. Idempotent */
+void journal_body_end(struct journal_body *b); /* fills sha. Idempotent */
 /* Reads it back; suspends (offload). -ENOENT erased or expired, -EIO. */
 int journal_body_read(struct journal *j, uint64_t ref, struct buf *out);
 /* Overwrites it. The caller appends the `erase` entry. */

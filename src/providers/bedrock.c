@@ -106,16 +106,14 @@ static bool is_access_key_id(struct str s)
     return s.n >= 16 && s.n <= 128;
 }
 
-static int hash_body(const struct iovec *body, unsigned n, uint8_t out[static SHA256_BYTES])
+static void hash_body(const struct iovec *body, unsigned n, uint8_t out[static SHA256_BYTES])
 {
-    _cleanup_(sha256_free) struct sha256 d = {0};
-    int r = sha256_begin(&d);
+    _cleanup_(sha256_wipe) struct sha256 d;
 
-    for (unsigned i = 0; r == 0 && i < n; i++)
+    sha256_begin(&d);
+    for (unsigned i = 0; i < n; i++)
         sha256_add(&d, str_at(body[i].iov_base, body[i].iov_len));
-    if (r == 0)
-        sha256_peek(&d, out);
-    return r;
+    sha256_peek(&d, out);
 }
 
 static int sign_v4(const struct upstream *u, struct exchange *x, const struct sigv4_credentials *c,
@@ -161,7 +159,8 @@ int bedrock_sign(const struct upstream *u, const struct provider_face *face, str
     if (!own.n)
         return exchange_fail(x, 503, STR("provider_not_configured"),
             STR("Bedrock needs the access key's secret: set AWS_SECRET_ACCESS_KEY."));
-    if (secret_set(&secret, own) < 0 || hash_body(body, body_n, digest) < 0)
+    if (secret_set(&secret, own) < 0)
         return exchange_fail(x, 500, STR("internal_error"), STR("Out of memory."));
+    hash_body(body, body_n, digest);
     return sign_v4(u, x, &c, &r, target, fields);
 }

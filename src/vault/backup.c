@@ -97,11 +97,10 @@ static int copy_bytes(struct writing *w, int fd, uint64_t size, struct sha256 *d
 
 static int put_file(struct writing *w, int fd, struct str name, uint64_t size)
 {
-    _cleanup_(sha256_free) struct sha256 d = {0};
-    int r = sha256_begin(&d);
+    _cleanup_(sha256_wipe) struct sha256 d;
+    int r = put_header(w, name, size);
 
-    if (r == 0)
-        r = put_header(w, name, size);
+    sha256_begin(&d);
     if (r == 0)
         r = copy_bytes(w, fd, size, &d);
     if (r == 0)

@@ -96,7 +96,7 @@ static int keep_piece(struct reading *r, struct str piece, void *ctx)
 
 static int hash_member(struct reading *r, const struct tar_member *m)
 {
-    _cleanup_(sha256_free) struct sha256 d = {0};
+    _cleanup_(sha256_wipe) struct sha256 d = {0};
 
     if (r->n == BACKUP_FILES_MAX)
         return -EMSGSIZE;
@@ -110,9 +110,8 @@ static int hash_member(struct reading *r, const struct tar_member *m)
     }
     struct file *f = &r->files[r->n++];
     *f = (struct file){.m = *m};
-    int e = sha256_begin(&d);
-    if (e == 0)
-        e = each_piece(r, m->size, hash_piece, &d);
+    sha256_begin(&d);
+    int e = each_piece(r, m->size, hash_piece, &d);
     if (e == 0)
         sha256_peek(&d, f->sha256);
     return e;
