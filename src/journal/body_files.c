@@ -44,34 +44,19 @@ bool body_file_parse(const char *name, unsigned *ret_ring, uint32_t *ret_number)
 
 /* --- writing --- */
 
-static int write_all(int fd, const void *from, size_t n, uint64_t at)
-{
-    const char *p = from;
-
-    while (n) {
-        ssize_t done = journal_sys.pwrite(fd, p, n, (off_t)at);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return done < 0 ? -errno : -EIO;
-        p += done;
-        at += (uint64_t)done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
-
 static int write_head(int fd, int64_t sealed)
 {
     struct body_head h = {.made = clock_wall(), .sealed = sealed};
 
     memcpy(h.magic, MAGIC, sizeof(MAGIC));
-    return write_all(fd, &h, sizeof(h), 0);
+    return write_at(fd, str_at((const char *)&h, sizeof(h)), 0);
 }
 
 static int mark_sealed(int fd, int64_t at)
 {
-    return write_all(fd, &at, sizeof(at), offsetof(struct body_head, sealed));
+    const struct str text = str_at((const char *)&at, sizeof(at));
+
+    return write_at(fd, text, offsetof(struct body_head, sealed));
 }
 
 static void close_file(struct body_slot *s)
@@ -121,7 +106,7 @@ static int write_span(const struct bodies *b, struct body_slot *s, uint64_t from
     while (r == 0 && from < until) {
         uint64_t in_data = (from - s->page->base) % STAGE_BYTES;
         size_t n = (size_t)MIN(until - from, STAGE_BYTES - in_data);
-        r = write_all(s->fd, s->data + in_data, n, from % BODY_FILE_BYTES);
+        r = write_at(s->fd, str_at(s->data + in_data, n), (off_t)(from % BODY_FILE_BYTES));
         from += n;
     }
     return r;
@@ -359,6 +344,8 @@ static int flush_left(struct bodies *b)
         }
         if (r == 0)
             r = flush_slot(b, &s);
+        if (r == 0)
+            stage_delete(b->dir, &s);
         close_file(&s);
         stage_close(&s);
     }

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,6 +62,30 @@ static int write_all(int fd, struct str text)
 int dir_sync(int dir)
 {
     return fsync(dir) < 0 ? -errno : 0;
+}
+
+static int take_blocks(int fd, off_t size)
+{
+    off_t was = lseek(fd, 0, SEEK_END);
+
+    if (was < 0 || (was != size && ftruncate(fd, 0) < 0))
+        return -errno;
+    return -posix_fallocate(fd, 0, size);
+}
+
+int file_map(int dir, const char *name, bool make, size_t size, char **ret)
+{
+    int fd = openat(dir, name, O_RDWR | (make ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return -errno;
+    int r = take_blocks(fd, (off_t)size);
+    void *p = r < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (r == 0 && p == MAP_FAILED)
+        r = -errno;
+    close(fd);
+    *ret = p;
+    return r;
 }
 
 int file_write(int dir, const char *name, struct str text, mode_t mode)

@@ -17,6 +17,10 @@ int file_read(int dir, const char *name, struct buf *out);
 /* Written beside it, synced and renamed: the old text or the new, never a part. */
 int file_write(int dir, const char *name, struct str text, mode_t mode);
 int dir_sync(int dir);
+/* Maps a file of this size, shared; make: it is made where there is none, else -ENOENT. One of
+ * another size begins anew. Its blocks are taken now: a mapping of a file with holes ends the
+ * process when the disk is full. 0 or -errno. */
+int file_map(int dir, const char *name, bool make, size_t size, char **ret);
 
 #define SEGMENT_NAME 32
 void segment_name(uint64_t first_seq, char out[static SEGMENT_NAME]);

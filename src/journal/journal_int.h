@@ -113,6 +113,9 @@ int checkpoint_add(struct journal *j); /* adds one to the group when there is an
 int segment_open(struct journal *j, uint64_t first_seq, off_t size);
 bool rings_have(const struct journal *j);
 
+/* All of it, through journal_sys. 0 or -errno, and then maybe a part. */
+int write_at(int fd, struct str text, off_t at);
+
 /* --- writer.c: the thread --- */
 
 int writer_start(struct journal *j);

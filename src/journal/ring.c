@@ -3,13 +3,12 @@
  * pages of the file reached the disk and others did not.
  */
 #include "base/hash.h"
+#include "journal/files_int.h"
 #include "journal/ring_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define MAGIC      "sfring2"
 #define ALIGN8(n)  (((n) + 7) & ~(uint64_t)7)
@@ -34,24 +33,15 @@ static uint64_t room_at_end(uint64_t position)
 
 /* --- life --- */
 
-/* Blocks are taken now: a mapping of a file with holes ends the process when the disk is full. */
-static int prepare_file(int fd)
+int ring_open(int dir, unsigned index, struct ring *r)
 {
-    off_t size = lseek(fd, 0, SEEK_END);
+    char name[32], *p;
 
-    if (size < 0)
-        return -errno;
-    if (size != (off_t)FILE_BYTES && ftruncate(fd, 0) < 0)
-        return -errno;
-    return -posix_fallocate(fd, 0, FILE_BYTES);
-}
-
-static int map_file(int fd, struct ring *r)
-{
-    char *p = mmap(NULL, FILE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-    if (p == MAP_FAILED)
-        return -errno;
+    *r = (struct ring){0};
+    snprintf(name, sizeof(name), "ring-%u", index);
+    int err = file_map(dir, name, true, FILE_BYTES, &p);
+    if (err < 0)
+        return err;
     r->page = (struct ring_page *)p;
     r->data = p + RING_PAGE;
     if (memcmp(r->page->magic, MAGIC, sizeof(MAGIC)) != 0) {
@@ -60,22 +50,6 @@ static int map_file(int fd, struct ring *r)
         memcpy(r->page->magic, MAGIC, sizeof(MAGIC));
     }
     return 0;
-}
-
-int ring_open(int dir, unsigned index, struct ring *r)
-{
-    char name[32];
-
-    *r = (struct ring){0};
-    snprintf(name, sizeof(name), "ring-%u", index);
-    int fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    int err = prepare_file(fd);
-    if (err == 0)
-        err = map_file(fd, r);
-    close(fd);
-    return err;
 }
 
 void ring_close(struct ring *r)

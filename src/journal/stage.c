@@ -6,9 +6,8 @@
  */
 #include "base/macros.h"
 #include "journal/bodies_int.h"
+#include "journal/files_int.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -41,21 +40,6 @@ static size_t until_wrap(const struct body_slot *s, uint64_t at)
 
 /* --- life --- */
 
-/* Blocks are taken now: a mapping of a file with holes ends the process when the disk is full. */
-static int map(int fd, struct body_slot *s)
-{
-    int r = -posix_fallocate(fd, 0, (off_t)(STAGE_PAGE + STAGE_BYTES));
-
-    if (r < 0)
-        return r;
-    char *p = mmap(NULL, STAGE_PAGE + STAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED)
-        return -errno;
-    s->page = (struct stage_page *)p;
-    s->data = p + STAGE_PAGE;
-    return 0;
-}
-
 /* Only after the machine itself stopped can it hold anything but pieces. */
 static uint64_t readable_end(const struct body_slot *s, uint64_t at, uint64_t head)
 {
@@ -83,17 +67,14 @@ static bool is_sound(const struct stage_page *p, uint64_t head, uint64_t tail)
 
 int stage_open(int dir, unsigned ring, bool make, struct body_slot *s)
 {
-    char name[NAME];
+    char name[NAME], *mapped;
 
     name_of(ring, name);
-    int fd = openat(dir, name, O_RDWR | (make ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    int r = map(fd, s);
-    close(fd);
+    int r = file_map(dir, name, make, STAGE_PAGE + STAGE_BYTES, &mapped);
     if (r < 0)
         return r;
-    struct stage_page *p = s->page;
+    struct stage_page *p = s->page = (struct stage_page *)mapped;
+    s->data = mapped + STAGE_PAGE;
     uint64_t head = atomic_load(&p->head), tail = atomic_load(&p->tail);
     if (is_sound(p, head, tail)) {
         head = readable_end(s, tail, head);

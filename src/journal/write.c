@@ -164,7 +164,7 @@ int segment_open(struct journal *j, uint64_t first_seq, off_t size)
     return 0;
 }
 
-static int write_at(int fd, struct str text, off_t at)
+int write_at(int fd, struct str text, off_t at)
 {
     while (text.n) {
         ssize_t n = journal_sys.pwrite(fd, text.p, text.n, at);
