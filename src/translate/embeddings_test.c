@@ -1,29 +1,16 @@
 /* Embeddings: requests to each provider, replies of each, both clients, both forms of vectors. */
 #include "translate/embeddings_int.h"
 
-#include "base/limits.h"
-#include "base/macros.h"
-#include "base/tap.h"
+#include "translate/call_test.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-static struct arena arena;
-static struct canon_call call;
 static struct embed_request request;
-static struct error error;
-static struct buf out;
 
-static void setup(const char *model)
+static void begin(const char *model)
 {
-    arena_free(&arena);
-    arena_init(&arena, NULL, 0, 32 * MIB);
-    buf_free(&out);
-    buf_init(&out, 16 * MIB);
-    error = (struct error){0};
-    canon_call_init(&call, &arena, &error);
-    call.provider = STR("p");
-    call.model = str_of(model);
+    t_begin(model);
     call.model_shown = STR("shown");
     call.input_estimate = 9;
 }
@@ -97,7 +84,7 @@ static void test_requests(void)
 {
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
         unsigned n = 0;
-        setup(rows[i].model);
+        begin(rows[i].model);
         CHECK_EQ(embed_read_request(&call, rows[i].from, str_of(rows[i].body), &request), 0);
         CHECK_EQ(embed_write_request(&call, rows[i].to, &request, 0, &out, &n), 0);
         CHECK_EQ(n, request.inputs_n);
@@ -132,7 +119,7 @@ static void test_refused(void)
         {EMBED_GEMINI_ONE, "[]", ""},
     };
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
-        setup("m");
+        begin("m");
         CHECK(embed_read_request(&call, bad[i].from, str_of(bad[i].body), &request) < 0);
         CHECK_EQ(error.status, 400);
         CHECK_STR(error.param, str_of(bad[i].param));
@@ -143,7 +130,7 @@ static void test_refused(void)
 static void test_tokens(void)
 {
     unsigned n;
-    setup("m");
+    begin("m");
     CHECK_EQ(embed_read_request(&call, EMBED_OPENAI, STR("{\"input\":[1,2,3]}"), &request), 0);
     CHECK(request.one && request.inputs_n == 1);
     CHECK(embed_write_request(&call, EMBED_GEMINI, &request, 0, &out, &n) < 0);
@@ -175,7 +162,7 @@ static void test_batches(void)
         {EMBED_VERTEX, "gemini-embedding-001", 250}, {EMBED_BEDROCK_COHERE, "m", 3}};
     for (unsigned i = 0; i < ARRAY_LEN(limits); i++) {
         unsigned calls = 0, n, first;
-        setup(limits[i].model);
+        begin(limits[i].model);
         fill(250);
         CHECK_EQ(request.inputs_n, 250);
         for (first = 0; first < request.inputs_n; first += n, calls++) {
@@ -189,7 +176,7 @@ static void test_batches(void)
     CHECK_EQ(embed_batch(EMBED_OPENAI, STR("gemini"), STR("m")), 100);
     CHECK_EQ(embed_batch(EMBED_OPENAI, STR("cohere"), STR("m")), 96);
     CHECK_EQ(embed_batch(EMBED_OPENAI, STR("openai"), STR("m")), EMBED_INPUTS_MAX);
-    setup("m");
+    begin("m");
     fill(EMBED_INPUTS_MAX + 1);
     CHECK_EQ(error.status, 400);
 }
@@ -228,7 +215,7 @@ static void test_replies(void)
         struct embed_reply r = {0};
         char want[512];
         unsigned long long tokens = replies[i].tokens ? replies[i].tokens : 9;
-        setup("m");
+        begin("m");
         fill(2);
         CHECK_EQ(embed_read_reply(&call, replies[i].to, str_of(replies[i].body), 2, &r), 0);
         CHECK_EQ(usage_input_total(&r.usage), replies[i].tokens);
@@ -247,7 +234,7 @@ static void test_replies(void)
 static void test_sums(void)
 {
     struct embed_reply r = {0};
-    setup("amazon.titan-embed-text-v2:0");
+    begin("amazon.titan-embed-text-v2:0");
     fill(40);
     for (unsigned i = 0; i < 40; i++)
         CHECK_EQ(embed_read_reply(&call, EMBED_TITAN,
@@ -265,7 +252,7 @@ static void test_bad_replies(void)
         "{\"embeddings\":[{\"values\":[1]},{\"values\":[1]},{\"values\":[1]}]}"};
     for (unsigned i = 0; i < ARRAY_LEN(bodies); i++) {
         struct embed_reply r = {0};
-        setup("m");
+        begin("m");
         CHECK(embed_read_reply(&call, EMBED_GEMINI, str_of(bodies[i]), 2, &r) < 0);
         CHECK_EQ(error.status, 502);
     }
@@ -274,7 +261,7 @@ static void test_bad_replies(void)
 static void test_gemini_client(void)
 {
     struct embed_reply r = {0};
-    setup("m");
+    begin("m");
     CHECK_EQ(embed_read_request(&call, EMBED_GEMINI_ONE,
                  STR("{\"content\":{\"parts\":[{\"text\":\"a\"}]}}"), &request),
         0);
@@ -293,7 +280,7 @@ static void test_gemini_client(void)
 static void test_packed(void)
 {
     struct embed_reply r = {0};
-    setup("m");
+    begin("m");
     CHECK_EQ(embed_read_request(&call, EMBED_OPENAI,
                  STR("{\"input\":\"a\",\"encoding_format\":\"base64\"}"), &request),
         0);
@@ -333,7 +320,6 @@ int main(void)
     TAP_RUN(test_gemini_client);
     TAP_RUN(test_packed);
     TAP_RUN(test_wires);
-    arena_free(&arena);
-    buf_free(&out);
+    t_end();
     return tap_done();
 }

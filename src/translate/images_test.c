@@ -1,27 +1,17 @@
 /* Pictures between OpenAI's form, Imagen's, Gemini's and Replicate's. */
 #include "translate/images.h"
 
-#include "base/limits.h"
-#include "base/tap.h"
+#include "translate/call_test.h"
 
 #include <errno.h>
 
-static struct arena arena;
-static struct error error;
-static struct canon_call call;
-static struct buf out;
 static struct images_reply got;
 
 static void begin(const char *model)
 {
-    arena_free(&arena);
-    arena_init(&arena, NULL, 0, 16 * MIB);
-    error = (struct error){0};
-    canon_call_init(&call, &arena, &error);
+    t_begin(model);
     call.provider = STR("gemini");
-    call.model = str_of(model);
     call.now = 1700000000;
-    buf_clear(&out);
 }
 
 /* The body for a provider, or the field at fault. */
@@ -235,7 +225,6 @@ static void test_replicate_replies(void)
 
 int main(void)
 {
-    buf_init(&out, MIB);
     TAP_RUN(test_imagen);
     TAP_RUN(test_imagen_seed);
     TAP_RUN(test_gemini);
@@ -245,7 +234,6 @@ int main(void)
     TAP_RUN(test_gemini_replies);
     TAP_RUN(test_events);
     TAP_RUN(test_replicate_replies);
-    buf_free(&out);
-    arena_free(&arena);
+    t_end();
     return tap_done();
 }

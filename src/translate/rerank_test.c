@@ -1,26 +1,15 @@
 /* Rerank between its forms. */
 #include "translate/rerank.h"
 
-#include "base/limits.h"
-#include "base/tap.h"
+#include "translate/call_test.h"
 
-static struct arena arena;
-static struct error error;
-static struct canon_call call;
-static struct buf out;
 static struct rerank_reply got;
 
 static void begin(const char *model)
 {
-    arena_free(&arena);
-    arena_init(&arena, NULL, 0, 16 * MIB);
-    error = (struct error){0};
-    canon_call_init(&call, &arena, &error);
-    call.provider = STR("p");
-    call.model = str_of(model);
+    t_begin(model);
     call.model_shown = STR("asked");
     call.request_id = STR("req");
-    buf_clear(&out);
 }
 
 /* The body for a provider, or the field at fault. */
@@ -197,7 +186,6 @@ static void test_bad_replies(void)
 
 int main(void)
 {
-    buf_init(&out, MIB);
     TAP_RUN(test_requests);
     TAP_RUN(test_nim);
     TAP_RUN(test_forms);
@@ -208,7 +196,6 @@ int main(void)
     TAP_RUN(test_cohere_tokens);
     TAP_RUN(test_nim_reply);
     TAP_RUN(test_bad_replies);
-    buf_free(&out);
-    arena_free(&arena);
+    t_end();
     return tap_done();
 }

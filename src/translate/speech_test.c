@@ -1,23 +1,13 @@
 /* Speech between OpenAI's form and those of Deepgram and Gemini. */
 #include "translate/speech.h"
 
-#include "base/limits.h"
-#include "base/tap.h"
+#include "translate/call_test.h"
 
-static struct arena arena;
-static struct error error;
-static struct canon_call call;
-static struct buf out, query;
+static struct buf query;
 
 static void begin(const char *model)
 {
-    arena_free(&arena);
-    arena_init(&arena, NULL, 0, 16 * MIB);
-    error = (struct error){0};
-    canon_call_init(&call, &arena, &error);
-    call.provider = STR("p");
-    call.model = str_of(model);
-    buf_clear(&out);
+    t_begin(model);
     buf_clear(&query);
 }
 
@@ -31,9 +21,7 @@ static struct str asked(const char *body, const char *model, enum speech_form fo
     if (speech_read_request(&call, str_of(body), &q) < 0 ||
         speech_write_request(&call, &q, form, &out, &s) < 0)
         return error.param;
-    for (unsigned i = 0; i < s.query.n; i++)
-        buf_printf(&query, "%s" STR_FMT "=" STR_FMT, i ? "&" : "", STR_ARG(s.query.at[i].name),
-            STR_ARG(s.query.at[i].value));
+    t_put_options(&query, &s.query);
     buf_printf(
         &query, " " STR_FMT " " STR_FMT, STR_ARG(speech_type(s.format)), STR_ARG(buf_str(&out)));
     return buf_str(&query);
@@ -190,7 +178,6 @@ static void test_pieces(void)
 
 int main(void)
 {
-    buf_init(&out, MIB);
     buf_init(&query, MIB);
     TAP_RUN(test_deepgram);
     TAP_RUN(test_deepgram_losses);
@@ -199,8 +186,7 @@ int main(void)
     TAP_RUN(test_replies);
     TAP_RUN(test_bad_replies);
     TAP_RUN(test_pieces);
-    buf_free(&out);
     buf_free(&query);
-    arena_free(&arena);
+    t_end();
     return tap_done();
 }

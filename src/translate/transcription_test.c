@@ -1,27 +1,15 @@
 /* Transcription between OpenAI's form and those of Deepgram and Gemini. */
 #include "translate/transcription.h"
 
-#include "base/limits.h"
-#include "base/macros.h"
-#include "base/tap.h"
+#include "translate/call_test.h"
 #include "json/scan.h"
 
-static struct arena arena;
-static struct error error;
-static struct canon_call call;
 static struct transcription_request q;
-static struct buf out;
 
 static void begin(const char *model)
 {
-    arena_free(&arena);
-    arena_init(&arena, NULL, 0, 16 * MIB);
-    error = (struct error){0};
-    canon_call_init(&call, &arena, &error);
-    call.provider = STR("p");
-    call.model = str_of(model);
+    t_begin(model);
     q = (struct transcription_request){0};
-    buf_clear(&out);
 }
 
 /* "name=value;name=value" as the client's form. */
@@ -45,9 +33,7 @@ static struct str asked(const char *form, const char *model)
     begin(model);
     if (read_form(form) < 0 || transcription_write_query(&call, &q, &o) < 0)
         return error.param;
-    for (unsigned i = 0; i < o.n; i++)
-        buf_printf(&out, "%s" STR_FMT "=" STR_FMT, i ? "&" : "", STR_ARG(o.at[i].name),
-            STR_ARG(o.at[i].value));
+    t_put_options(&out, &o);
     return buf_str(&out);
 }
 
@@ -331,7 +317,6 @@ static void test_bad_replies(void)
 
 int main(void)
 {
-    buf_init(&out, MIB);
     TAP_RUN(test_queries);
     TAP_RUN(test_losses);
     TAP_RUN(test_refusals);
@@ -345,7 +330,6 @@ int main(void)
     TAP_RUN(test_billing);
     TAP_RUN(test_gemini_replies);
     TAP_RUN(test_bad_replies);
-    buf_free(&out);
-    arena_free(&arena);
+    t_end();
     return tap_done();
 }

@@ -1,6 +1,7 @@
 """Logs and analytics over the wire: a call's row and record, filters, export, who sees what, erasure,
 amendments, and sums that are what the calls add up to."""
 
+import asyncio
 import csv
 import io
 import json
@@ -9,7 +10,9 @@ import uuid
 
 import pytest
 
-from gateway import Gateway
+from crash_rounds import Journal
+from gateway import KEY, Gateway, providers_at
+from plane import Bill, ask
 from test_admin_api import Api
 
 LOGS = "/api/vas/logs"
@@ -86,6 +89,30 @@ def test_the_record_has_what_the_trace_page_shows(served):
     assert r["entry"]["id"] == served.calls[0] and r["entry"]["phase"] == "outcome"
     assert r["request"]["state"] == r["response"]["state"] == "kept"
     assert r["request"]["length"] == len(r["request_content"].encode())
+
+
+def test_a_call_that_lasts_has_an_entry_before_its_outcome(run, upstream, start):
+    g = start(providers_at(upstream.port))
+    g.api, chain = Api(g.management), Journal(g.folder / "data" / "journal")
+
+    def opened():
+        chain.read_on()
+        return set(chain.reserved)
+
+    async def work():
+        held = Bill(upstream, gate=asyncio.Event())
+        answer = asyncio.create_task(ask(g, KEY, held))
+        while not opened():
+            await asyncio.sleep(0.01)
+        assert not chain.outcomes
+        held.gate.set()
+        return await answer
+
+    answer = run(work(), 20)
+    request_id = answer.get("x-smartflow-request-id")
+    r = record(g, request_id)
+    assert answer.status == 200 and opened() == {request_id} == set(chain.outcomes)
+    assert 0 < r["journal"]["open_seq"] < r["seq"] == r["journal"]["seq"]
 
 
 def test_a_stream_is_kept_as_it_came_and_as_text(served):

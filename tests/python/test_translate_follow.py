@@ -8,7 +8,6 @@ import re
 import socket
 import sqlite3
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import anthropic
@@ -20,18 +19,12 @@ from google.genai import types
 
 from dialects import sse, typed
 from gateway import KEY, Gateway, providers_at
+from plane import until
 
 SIGNATURE, THOUGHT = "EqQBCkYIBhgCKkBzaWduYXR1cmU=", "CiQBdGhvdWdodA/+gsbm90IGFuIGlkIG9mIDY0IGxldHRlcnM="
 CLAUDE, GEMINI, GPT, LLAMA = "claude-sonnet-4-5", "gemini-2.5-pro", "gpt-4o", "meta/llama-3-8b"
 TOOL = {"name": "weather", "description": "", "input_schema": {"type": "object", "properties": {}}}
 LIMIT = 20  # seconds that anything is waited for
-
-
-def wait_for(truth):
-    end = time.monotonic() + LIMIT
-    while not truth():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 class Call:
@@ -517,4 +510,4 @@ def test_responses_are_kept_as_long_as_is_set(house, provider):
     provider.answer = lambda c: claude_turn(TEXT)
     made = gpt(house).responses.create(model=CLAUDE, input="How warm?")
     assert rows("SELECT id, expires_at - created_at FROM kept_responses") == [(made.id, 2 * 10**9)]
-    wait_for(lambda: rows("SELECT COUNT(*) FROM kept_responses") == [(0,)])
+    until(lambda: rows("SELECT COUNT(*) FROM kept_responses") == [(0,)], LIMIT)
