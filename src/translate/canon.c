@@ -40,6 +40,11 @@ int canon_fail(struct canon_call *c, struct str param, const char *fmt, ...)
     return -EREMOTEIO;
 }
 
+int canon_wrong(struct canon_call *c, const char *name, const char *what)
+{
+    return canon_fail(c, str_of(name), "%s has to be %s.", name, what);
+}
+
 int canon_bad_reply(struct canon_call *c, const char *why)
 {
     struct str message = arena_printf(c->arena, "The provider's reply cannot be read: %s.", why);

@@ -326,6 +326,8 @@ void canon_call_init(struct canon_call *c, struct arena *a, struct error *e);
 /* Fills c->error with 400 invalid_request naming the field; -EREMOTEIO. The first one stays. */
 int canon_fail(struct canon_call *c, struct str param, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same of a member that has to be what: "a text", "a number from 1 to 4". */
+int canon_wrong(struct canon_call *c, const char *name, const char *what);
 /* 502 upstream_bad_response: the provider's reply cannot be read; -EREMOTEIO. */
 int canon_bad_reply(struct canon_call *c, const char *why);
 /* 413: the call does not fit into its arena; -ENOMEM. What canon_add_*() answers NULL with. */

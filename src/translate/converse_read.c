@@ -5,11 +5,6 @@
  */
 #include "translate/converse_int.h"
 
-static int wrong(struct canon_call *c, const char *name, const char *what)
-{
-    return canon_fail(c, str_of(name), "%s has to be %s.", name, what);
-}
-
 static void set_param(struct canon_call *c, struct canon_request *q, enum canon_param_id id,
     const char *name, yyjson_val *v)
 {
@@ -66,7 +61,7 @@ static int read_messages(struct canon_call *c, yyjson_val *list, struct canon_re
     int r = 0;
 
     if (!yyjson_is_arr(list) || !yyjson_arr_size(list))
-        return wrong(c, "messages", "an array that is not empty");
+        return canon_wrong(c, "messages", "an array that is not empty");
     while (*tail)
         tail = &(*tail)->next;
     yyjson_arr_foreach(list, i, max, v)
@@ -166,7 +161,7 @@ static int read_choice(struct canon_call *c, yyjson_val *v, struct canon_tool_ch
         return canon_no_room(c);
     *name = jr_get_str(one, "name");
     if (!name->n)
-        return wrong(c, "toolConfig.toolChoice.tool.name", "a text");
+        return canon_wrong(c, "toolConfig.toolChoice.tool.name", "a text");
     t->mode = TOOLS_ONE;
     t->names = name;
     t->names_n = 1;
@@ -181,7 +176,7 @@ static int read_tools(struct canon_call *c, yyjson_val *config, struct canon_req
     int r = 0;
 
     if (config && !yyjson_is_arr(list))
-        return wrong(c, "toolConfig.tools", "an array");
+        return canon_wrong(c, "toolConfig.tools", "an array");
     yyjson_arr_foreach(list, i, max, v)
     {
         if (r == 0)
@@ -207,12 +202,12 @@ static int read_stops(struct canon_call *c, yyjson_val *list, struct canon_reque
     {
         stops[i] = jr_str(v);
         if (!stops[i].p)
-            return wrong(c, name, "an array of texts");
+            return canon_wrong(c, name, "an array of texts");
     }
     q->stops = stops;
     q->stops_n = (unsigned)yyjson_arr_size(list);
     q->stops_called = str_of(name);
-    return yyjson_is_arr(list) ? 0 : wrong(c, name, "an array of texts");
+    return yyjson_is_arr(list) ? 0 : canon_wrong(c, name, "an array of texts");
 }
 
 static int read_inference(struct canon_call *c, yyjson_val *v, struct canon_request *q)
@@ -220,9 +215,9 @@ static int read_inference(struct canon_call *c, yyjson_val *v, struct canon_requ
     yyjson_val *max = yyjson_obj_get(v, "maxTokens");
 
     if (v && !yyjson_is_obj(v))
-        return wrong(c, "inferenceConfig", "an object");
+        return canon_wrong(c, "inferenceConfig", "an object");
     if (max && !jr_get_int(v, "maxTokens", &q->max_tokens))
-        return wrong(c, "inferenceConfig.maxTokens", "a whole number");
+        return canon_wrong(c, "inferenceConfig.maxTokens", "a whole number");
     q->max_tokens_name = STR("inferenceConfig.maxTokens");
     set_param(
         c, q, PARAM_TEMPERATURE, "inferenceConfig.temperature", yyjson_obj_get(v, "temperature"));
@@ -283,7 +278,7 @@ static int read_fields(struct canon_call *c, yyjson_val *fields, struct canon_re
     size_t i, max;
 
     if (fields && !yyjson_is_obj(fields))
-        return wrong(c, "additionalModelRequestFields", "an object");
+        return canon_wrong(c, "additionalModelRequestFields", "an object");
     int r = messages_read_betas(c, yyjson_obj_get(fields, "anthropic_beta"));
     if (r < 0)
         return r;
@@ -313,7 +308,7 @@ static int read_format(struct canon_call *c, yyjson_val *v, struct canon_request
         return 0;
     yyjson_val *root = jr_parse(c->arena, jr_get_str(schema, "schema"), &why);
     if (!yyjson_is_obj(root))
-        return wrong(c, name, "a text that holds a JSON schema");
+        return canon_wrong(c, name, "a text that holds a JSON schema");
     q->format.kind = FORMAT_SCHEMA;
     q->format.called = STR("outputConfig.textFormat");
     q->format.raw = jr_raw(c->arena, root);
@@ -331,7 +326,7 @@ static int read_output(struct canon_call *c, yyjson_val *v, struct canon_request
         if (!q->reasoning.called.n)
             q->reasoning.called = STR("outputConfig.effort");
         if (q->reasoning.effort == EFFORT_UNSET)
-            return wrong(c, "outputConfig.effort", "low, medium, high, xhigh or max");
+            return canon_wrong(c, "outputConfig.effort", "low, medium, high, xhigh or max");
     }
     return read_format(c, yyjson_obj_get(v, "textFormat"), q);
 }

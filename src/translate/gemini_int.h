@@ -73,6 +73,7 @@ int gm_read_system(struct gm_reader *r, const struct gm_at *at, yyjson_val *v);
 
 /* --- gemini_write.c --- */
 int gm_write_request(struct canon_call *c, const struct canon_request *q, struct buf *out);
+void gm_write_text(struct jw *w, struct str prompt); /* contents of this one text */
 bool gm_is_vertex(const struct canon_call *c);
 
 /* --- gemini_turns.c --- */

@@ -432,3 +432,19 @@ int gm_write_request(struct canon_call *c, const struct canon_request *q, struct
     jw_close(&w, '}');
     return r < 0 ? r : out->err;
 }
+
+void gm_write_text(struct jw *w, struct str prompt)
+{
+    jw_key(w, "contents");
+    jw_open(w, '[');
+    jw_open(w, '{');
+    jw_member_str(w, "role", STR("user"));
+    jw_key(w, "parts");
+    jw_open(w, '[');
+    jw_open(w, '{');
+    jw_member_str(w, "text", prompt);
+    jw_close(w, '}');
+    jw_close(w, ']');
+    jw_close(w, '}');
+    jw_close(w, ']');
+}

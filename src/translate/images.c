@@ -7,42 +7,24 @@
 
 #define IMAGES_MAX 10
 
-int images_wrong(struct canon_call *c, const char *name, const char *what)
-{
-    return canon_fail(c, str_of(name), "%s has to be %s.", name, what);
-}
-
 /* --- the client's request --- */
 
-/* null and "auto" ask for nothing. */
 static int drop_others(struct canon_call *c, yyjson_val *root)
 {
     static const char *const known[] = {"model", "prompt", "size", "n", "output_format",
         "output_compression", "response_format", "seed", "user", "stream", "partial_images"};
-    yyjson_val *key, *v;
-    size_t i, max;
-    int r = 0;
 
-    yyjson_obj_foreach(root, i, max, key, v)
-    {
-        bool is_known = yyjson_is_null(v) || str_eq(jr_str(v), STR("auto"));
-        for (unsigned k = 0; k < ARRAY_LEN(known); k++)
-            is_known |= str_eq(jr_str(key), str_of(known[k]));
-        if (!is_known && r == 0)
-            r = canon_drop(c, jr_str(key), "it is not known there");
-    }
-    return r;
+    return jr_drop_unknown(c, root, known, ARRAY_LEN(known), STR("auto"));
 }
 
 int images_read_request(struct canon_call *c, struct str body, struct images_request *q)
 {
-    const char *why = "no JSON";
-    yyjson_val *root = jr_parse(c->arena, body, &why);
+    yyjson_val *root = jr_client_object(c, body);
     int64_t n = 1;
 
     *q = (struct images_request){.n = 1, .compression = -1};
-    if (!yyjson_is_obj(root))
-        return canon_fail(c, STR_NONE, "The body is no JSON object.");
+    if (!root)
+        return -EREMOTEIO;
     q->model = jr_get_str(root, "model");
     q->prompt = jr_get_str(root, "prompt");
     q->size = jr_get_str(root, "size");
@@ -53,10 +35,10 @@ int images_read_request(struct canon_call *c, struct str body, struct images_req
     q->user = jr_raw(c->arena, yyjson_obj_get(root, "user"));
     jr_get_int(root, "output_compression", &q->compression);
     if (!q->prompt.n)
-        return images_wrong(c, "prompt", "a text");
+        return canon_wrong(c, "prompt", "a text");
     if (yyjson_obj_get(root, "n") && !yyjson_is_null(yyjson_obj_get(root, "n")) &&
         (!jr_get_int(root, "n", &n) || n < 1 || n > IMAGES_MAX))
-        return images_wrong(c, "n", "a number from 1 to 10");
+        return canon_wrong(c, "n", "a number from 1 to 10");
     q->n = (unsigned)n;
     return drop_others(c, root);
 }
@@ -117,7 +99,7 @@ int images_put_ratio(struct canon_call *c, const struct images_request *q, const
     if (!images_has_size(q))
         return 0;
     if (!read_size(q->size, &width, &height))
-        return images_wrong(c, "size", "auto or WIDTHxHEIGHT");
+        return canon_wrong(c, "size", "auto or WIDTHxHEIGHT");
     jw_member_str(w, name, nearest(form, width, height));
     return width == height && width == 1024 ? 0
                                             : canon_drop(c, STR("size"), "its ratio alone is kept");

@@ -62,7 +62,7 @@ int images_put_imagen(struct canon_call *c, const struct images_request *q, stru
     int r;
 
     if (q->n > IMAGEN_MAX)
-        return images_wrong(c, "n", "a number from 1 to 4 for this model");
+        return canon_wrong(c, "n", "a number from 1 to 4 for this model");
     jw_key(w, "instances");
     jw_open(w, '[');
     jw_open(w, '{');
@@ -79,22 +79,6 @@ int images_put_imagen(struct canon_call *c, const struct images_request *q, stru
         r = put_seed(c, q, w);
     jw_close(w, '}');
     return r < 0 ? r : drop_common(c, q);
-}
-
-static void put_prompt(struct str prompt, struct jw *w)
-{
-    jw_key(w, "contents");
-    jw_open(w, '[');
-    jw_open(w, '{');
-    jw_member_str(w, "role", STR("user"));
-    jw_key(w, "parts");
-    jw_open(w, '[');
-    jw_open(w, '{');
-    jw_member_str(w, "text", prompt);
-    jw_close(w, '}');
-    jw_close(w, ']');
-    jw_close(w, '}');
-    jw_close(w, ']');
 }
 
 /* Text has to be allowed, too: the older of its models refuse pictures alone. */
@@ -122,8 +106,8 @@ int images_put_gemini(struct canon_call *c, const struct images_request *q, stru
     int r;
 
     if (q->n > 1)
-        return images_wrong(c, "n", "1 for this model, which makes one picture a call");
-    put_prompt(q->prompt, w);
+        return canon_wrong(c, "n", "1 for this model, which makes one picture a call");
+    gm_write_text(w, q->prompt);
     r = put_config(c, q, w);
     if (r == 0 && q->format.n && !str_eq(q->format, STR("png")))
         r = canon_drop(c, STR("output_format"), "the model decides");

@@ -7,8 +7,6 @@
 #include "translate/images.h"
 #include "translate/jw.h"
 
-/* 400: name has to be what. */
-int images_wrong(struct canon_call *c, const char *name, const char *what);
 /* It asks for a size, and does not leave that to the model. */
 bool images_has_size(const struct images_request *q);
 /* The client's size as the nearest ratio that the form knows, since none takes pixels; the loss is

@@ -218,3 +218,40 @@ struct str jr_raw(struct arena *a, yyjson_val *v)
     put_value(&text, v);
     return text.err ? STR_NONE : arena_dup(a, buf_str(&text));
 }
+
+/* --- clients' objects --- */
+
+yyjson_val *jr_client_object(struct canon_call *c, struct str body)
+{
+    const char *why;
+    yyjson_val *root = jr_parse(c->arena, body, &why);
+
+    if (yyjson_is_obj(root))
+        return root;
+    canon_fail(c, STR_NONE, "The body is no JSON object.");
+    return NULL;
+}
+
+static bool is_among(struct str key, const char *const *known, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (str_eq(key, str_of(known[i])))
+            return true;
+    return false;
+}
+
+int jr_drop_unknown(
+    struct canon_call *c, yyjson_val *obj, const char *const *known, unsigned n, struct str nothing)
+{
+    yyjson_val *key, *v;
+    size_t i, max;
+    int r = 0;
+
+    yyjson_obj_foreach(obj, i, max, key, v)
+    {
+        bool says = !yyjson_is_null(v) && !(nothing.n && str_eq(jr_str(v), nothing));
+        if (r == 0 && says && !is_among(jr_str(key), known, n))
+            r = canon_drop(c, jr_str(key), "it is not known there");
+    }
+    return r;
+}

@@ -57,6 +57,13 @@ static inline bool jr_get_bool(yyjson_val *obj, const char *name, bool otherwise
     return yyjson_is_bool(v) ? yyjson_get_bool(v) : otherwise;
 }
 
+/* The body of a client's call as an object; NULL with 400 in c->error. */
+yyjson_val *jr_client_object(struct canon_call *c, struct str body);
+/* Declares the members of a client's object that are not among the known ones as lost, but for
+ * those that are null or say nothing, which is this word (may be empty). 0 or as canon_drop(). */
+int jr_drop_unknown(struct canon_call *c, yyjson_val *obj, const char *const *known, unsigned n,
+    struct str nothing);
+
 /* The value's minified JSON text, in the arena; p NULL when v is NULL or null. */
 struct str jr_raw(struct arena *a, yyjson_val *v);
 

@@ -9,11 +9,6 @@
 #define DOCUMENTS_MAX 10000
 #define SEARCH_HOLDS  100 /* documents */
 
-static int wrong(struct canon_call *c, const char *name, const char *what)
-{
-    return canon_fail(c, str_of(name), "%s has to be %s.", name, what);
-}
-
 enum rerank_form rerank_form_of(struct str provider)
 {
     static const struct {
@@ -61,7 +56,7 @@ static int read_documents(struct canon_call *c, yyjson_val *list, struct rerank_
     yyjson_val *v;
 
     if (!yyjson_is_arr(list) || !n)
-        return wrong(c, "documents", "an array that is not empty");
+        return canon_wrong(c, "documents", "an array that is not empty");
     if (n > DOCUMENTS_MAX)
         return canon_fail(c, STR("documents"), "There are more than %d documents.", DOCUMENTS_MAX);
     q->documents = arena_alloc(c->arena, n * sizeof(*q->documents));
@@ -87,44 +82,32 @@ static int read_count(struct canon_call *c, yyjson_val *root, const char *name, 
 
     if (!v || yyjson_is_null(v))
         return 0;
-    return jr_get_int(root, name, ret) && *ret > 0 ? 0 : wrong(c, name, "a number above 0");
+    return jr_get_int(root, name, ret) && *ret > 0 ? 0 : canon_wrong(c, name, "a number above 0");
 }
 
 static int drop_others(struct canon_call *c, yyjson_val *root)
 {
     static const char *const known[] = {"model", "query", "documents", "top_n",
         "max_tokens_per_doc", "return_documents", "relevant_spans", "priority"};
-    yyjson_val *key, *v;
-    size_t i, max;
-    int r = 0;
 
-    yyjson_obj_foreach(root, i, max, key, v)
-    {
-        bool is_known = yyjson_is_null(v);
-        for (unsigned k = 0; k < ARRAY_LEN(known); k++)
-            is_known |= str_eq(jr_str(key), str_of(known[k]));
-        if (!is_known && r == 0)
-            r = canon_drop(c, jr_str(key), "it is not known there");
-    }
-    return r;
+    return jr_drop_unknown(c, root, known, ARRAY_LEN(known), STR_NONE);
 }
 
 int rerank_read_request(struct canon_call *c, struct str body, struct rerank_request *q)
 {
-    const char *why = "no JSON";
-    yyjson_val *root = jr_parse(c->arena, body, &why);
+    yyjson_val *root = jr_client_object(c, body);
     int r;
 
     *q = (struct rerank_request){.top_n = -1, .max_tokens_per_doc = -1};
-    if (!yyjson_is_obj(root))
-        return canon_fail(c, STR_NONE, "The body is no JSON object.");
+    if (!root)
+        return -EREMOTEIO;
     q->model = jr_get_str(root, "model");
     q->query = jr_get_str(root, "query");
     q->return_documents = jr_get_bool(root, "return_documents", false);
     q->spans = jr_raw(c->arena, yyjson_obj_get(root, "relevant_spans"));
     q->priority = jr_raw(c->arena, yyjson_obj_get(root, "priority"));
     if (!q->query.n)
-        return wrong(c, "query", "a text");
+        return canon_wrong(c, "query", "a text");
     if ((r = read_documents(c, yyjson_obj_get(root, "documents"), q)) < 0 ||
         (r = read_count(c, root, "top_n", &q->top_n)) < 0 ||
         (r = read_count(c, root, "max_tokens_per_doc", &q->max_tokens_per_doc)) < 0)

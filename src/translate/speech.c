@@ -3,7 +3,7 @@
 
 #include "base/macros.h"
 #include "crypto/encode.h"
-#include "translate/jw.h"
+#include "translate/gemini_int.h"
 #include "translate/native_int.h"
 
 #include <errno.h>
@@ -29,11 +29,6 @@ struct str speech_type(enum speech_format f)
 
 /* --- the client's request --- */
 
-static int wrong(struct canon_call *c, const char *name, const char *what)
-{
-    return canon_fail(c, str_of(name), "%s has to be %s.", name, what);
-}
-
 static int read_format(struct canon_call *c, yyjson_val *v, struct speech_request *q)
 {
     if (!v || yyjson_is_null(v))
@@ -44,7 +39,7 @@ static int read_format(struct canon_call *c, yyjson_val *v, struct speech_reques
             q->format = f;
             return 0;
         }
-    return wrong(c, "response_format", "mp3, opus, aac, flac, wav or pcm");
+    return canon_wrong(c, "response_format", "mp3, opus, aac, flac, wav or pcm");
 }
 
 /* A name, or {"id": …} of a voice of one's own. */
@@ -52,7 +47,7 @@ static int read_voice(struct canon_call *c, yyjson_val *v, struct speech_request
 {
     q->voice = yyjson_is_obj(v) ? jr_get_str(v, "id") : jr_str(v);
     if (v && !yyjson_is_null(v) && (!q->voice.n || q->voice.n > VOICE_MAX))
-        return wrong(c, "voice", "the name of a voice");
+        return canon_wrong(c, "voice", "the name of a voice");
     return 0;
 }
 
@@ -64,7 +59,7 @@ static int read_speed(struct canon_call *c, yyjson_val *v, struct speech_request
     if (!v || yyjson_is_null(v))
         return 0;
     if (!(speed >= 0.25 && speed <= 4.0))
-        return wrong(c, "speed", "a number from 0.25 to 4.0");
+        return canon_wrong(c, "speed", "a number from 0.25 to 4.0");
     if (speed != 1.0)
         q->speed = digits;
     return 0;
@@ -75,41 +70,29 @@ static int read_stream_format(struct canon_call *c, yyjson_val *v, struct speech
     q->sse = str_eq(jr_str(v), STR("sse"));
     if (!v || yyjson_is_null(v) || q->sse || str_eq(jr_str(v), STR("audio")))
         return 0;
-    return wrong(c, "stream_format", "sse or audio");
+    return canon_wrong(c, "stream_format", "sse or audio");
 }
 
 static int drop_others(struct canon_call *c, yyjson_val *root)
 {
     static const char *const known[] = {"model", "input", "voice", "instructions",
         "response_format", "speed", "stream_format", "stream"};
-    yyjson_val *key, *v;
-    size_t i, max;
-    int r = 0;
 
-    yyjson_obj_foreach(root, i, max, key, v)
-    {
-        bool is_known = yyjson_is_null(v);
-        for (unsigned k = 0; k < ARRAY_LEN(known); k++)
-            is_known |= str_eq(jr_str(key), str_of(known[k]));
-        if (!is_known && r == 0)
-            r = canon_drop(c, jr_str(key), "it is not known there");
-    }
-    return r;
+    return jr_drop_unknown(c, root, known, ARRAY_LEN(known), STR_NONE);
 }
 
 int speech_read_request(struct canon_call *c, struct str body, struct speech_request *q)
 {
-    const char *why = "no JSON";
-    yyjson_val *root = jr_parse(c->arena, body, &why);
+    yyjson_val *root = jr_client_object(c, body);
     int r;
 
     *q = (struct speech_request){.format = SPEECH_MP3};
-    if (!yyjson_is_obj(root))
-        return canon_fail(c, STR_NONE, "The body is no JSON object.");
+    if (!root)
+        return -EREMOTEIO;
     q->input = jr_get_str(root, "input");
     q->instructions = jr_get_str(root, "instructions");
     if (!q->input.n)
-        return wrong(c, "input", "a text");
+        return canon_wrong(c, "input", "a text");
     if ((r = read_voice(c, yyjson_obj_get(root, "voice"), q)) < 0 ||
         (r = read_format(c, yyjson_obj_get(root, "response_format"), q)) < 0 ||
         (r = read_speed(c, yyjson_obj_get(root, "speed"), q)) < 0 ||
@@ -183,7 +166,7 @@ static int deepgram_model(struct canon_call *c, const struct speech_request *q, 
                    ? 0
                    : canon_drop(c, STR("voice"), "the model is the voice there");
     if (!q->voice.n)
-        return wrong(c, "voice", "the name of a voice");
+        return canon_wrong(c, "voice", "the name of a voice");
     *ret = deepgram_voice(c, c->model, foreign ? usual : q->voice);
     if (!ret->p)
         return canon_no_room(c);
@@ -288,18 +271,7 @@ static void put_voice(struct jw *w, struct str voice)
 static void put_gemini(struct jw *w, struct str text, struct str voice)
 {
     jw_open(w, '{');
-    jw_key(w, "contents");
-    jw_open(w, '[');
-    jw_open(w, '{');
-    jw_member_str(w, "role", STR("user"));
-    jw_key(w, "parts");
-    jw_open(w, '[');
-    jw_open(w, '{');
-    jw_member_str(w, "text", text);
-    jw_close(w, '}');
-    jw_close(w, ']');
-    jw_close(w, '}');
-    jw_close(w, ']');
+    gm_write_text(w, text);
     jw_key(w, "generationConfig");
     jw_open(w, '{');
     jw_member_raw(w, "responseModalities", STR("[\"AUDIO\"]"));

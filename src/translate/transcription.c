@@ -16,11 +16,6 @@ static const struct str formats[TRANSCRIPT_FORMATS] = {
     [TRANSCRIPT_DIARIZED] = STR_INIT("diarized_json"),
 };
 
-static int wrong(struct canon_call *c, const char *name, const char *what)
-{
-    return canon_fail(c, str_of(name), "%s has to be %s.", name, what);
-}
-
 static int read_format(struct canon_call *c, struct transcription_request *q, struct str value)
 {
     for (unsigned f = 0; f < TRANSCRIPT_FORMATS; f++)
@@ -28,7 +23,7 @@ static int read_format(struct canon_call *c, struct transcription_request *q, st
             q->format = f;
             return 0;
         }
-    return wrong(c, "response_format", "json, text, srt, vtt, verbose_json or diarized_json");
+    return canon_wrong(c, "response_format", "json, text, srt, vtt, verbose_json or diarized_json");
 }
 
 static int read_granularity(struct canon_call *c, struct transcription_request *q, struct str value)
@@ -37,7 +32,7 @@ static int read_granularity(struct canon_call *c, struct transcription_request *
     q->segments |= str_eq(value, STR("segment"));
     return str_eq(value, STR("word")) || str_eq(value, STR("segment"))
                ? 0
-               : wrong(c, "timestamp_granularities", "word or segment");
+               : canon_wrong(c, "timestamp_granularities", "word or segment");
 }
 
 static int read_stream(struct canon_call *c, struct transcription_request *q, struct str value)
@@ -45,7 +40,7 @@ static int read_stream(struct canon_call *c, struct transcription_request *q, st
     q->stream = str_ieq(value, STR("true")) || str_eq(value, STR("1"));
     return q->stream || str_ieq(value, STR("false")) || str_eq(value, STR("0"))
                ? 0
-               : wrong(c, "stream", "true or false");
+               : canon_wrong(c, "stream", "true or false");
 }
 
 static int read_temperature(struct canon_call *c, struct transcription_request *q, struct str value)
@@ -56,7 +51,7 @@ static int read_temperature(struct canon_call *c, struct transcription_request *
         if ((value.p[i] < '0' || value.p[i] > '9') && value.p[i] != '.')
             t = -1;
     if (!value.n || !(t >= 0 && t <= 1))
-        return wrong(c, "temperature", "a number from 0 to 1");
+        return canon_wrong(c, "temperature", "a number from 0 to 1");
     q->temperature = arena_printf(c->arena, "%.4g", t);
     return q->temperature.p ? 0 : canon_no_room(c);
 }
@@ -64,7 +59,7 @@ static int read_temperature(struct canon_call *c, struct transcription_request *
 static int read_language(struct canon_call *c, struct transcription_request *q, struct str value)
 {
     q->language = value;
-    return value.n <= 35 ? 0 : wrong(c, "language", "a code such as en");
+    return value.n <= 35 ? 0 : canon_wrong(c, "language", "a code such as en");
 }
 
 static int read_prompt(struct canon_call *c, struct transcription_request *q, struct str value)
