@@ -5,6 +5,9 @@
  * raw bodies stay where they are: their calls read them while passing them on.
  */
 #include "gateway/gateway_int.h"
+#include "gateway/own.h"
+#include "keys/estimate.h"
+#include "translate/chat.h"
 
 #include <errno.h>
 
@@ -30,6 +33,21 @@ static const struct json_want wants[BODY_MEMBERS] = {
     [BODY_DOCUMENTS] = {STR_INIT("documents")},
     [BODY_INPUT_FILE] = {STR_INIT("input_file_id")},
 };
+
+/* Names that call for a closer look, wherever they stand. */
+static struct json_word words[OWN_WORDS + CHAT_FIT_WORDS + ESTIMATE_WORDS + CANON_SIGN_WORDS];
+static struct json_set looked_for;
+
+__attribute__((constructor)) static void make_set(void)
+{
+    struct json_word *w = words;
+
+    own_ids_words(w, NAMES_FILES);
+    chat_fit_words(w += OWN_WORDS, NAMES_QUIRKS);
+    estimate_words(w += CHAT_FIT_WORDS, NAMES_PICTURES);
+    canon_sign_words(w += ESTIMATE_WORDS, NAMES_SIGNS);
+    json_set_init(&looked_for, wants, BODY_MEMBERS, words, ARRAY_LEN(words));
+}
 
 #define T(t) (1u << JSON_##t)
 #define BOOL (T(TRUE) | T(FALSE))
@@ -132,6 +150,8 @@ static int check_members(struct exchange *x)
     for (int i = 0; i < BODY_MEMBERS; i++) {
         struct json_span *s = &x->spans[i];
         struct str name = wants[i].path;
+        if (likely(s->type == JSON_NONE && !s->duplicate && !s->other_case))
+            continue;
         int r = check_single(x, i);
         if (r < 0)
             return r;
@@ -257,7 +277,7 @@ static int scan(struct exchange *x)
     struct json_error e = {0};
     enum json_type top;
 
-    if (json_scan(x->body, wants, x->spans, BODY_MEMBERS, &top, &e) < 0)
+    if (json_scan_set(x->body, &looked_for, x->spans, &x->body_names, &top, &e) < 0)
         return exchange_failf(x, 400, STR("invalid_json"),
             "The body is not valid JSON: %s at byte %zu.", e.why, e.at);
     if (top != JSON_OBJECT)

@@ -2,10 +2,10 @@
  * The ids that a call names: in its path, its query (cursors of lists), members at the top of its
  * body, and deep inside it ("file_id", "fileUri", "cachedContent", ...).
  *
- * Bodies were scanned and are valid. Most name nothing, which a plain search tells; only those that
- * may are walked, string by string, in one pass whatever their depth. A member's name may be
- * written with escapes; then it has a \u00 with a letter of ASCII behind it, and the body is
- * walked, too. Nothing here suspends.
+ * Bodies were scanned and are valid. Most name nothing, which the scan has noticed; only those that
+ * may are walked, string by string, in one pass whatever their depth. Lines of files, which may be
+ * anything, are searched first. A member's name may be written with escapes; then it has a \u00
+ * with a letter of ASCII behind it, and the text is walked, too. Nothing here suspends.
  */
 #include "gateway/own.h"
 
@@ -75,7 +75,7 @@ static const struct wanted of_calls[] = {
     {STR_INIT("id"), STR_INIT("conv_"), STR_INIT("conversation"), true}, /* in an object of it */
 };
 
-/* May hold a wanted name, perhaps with escapes. */
+/* A line may hold a wanted name, perhaps with escapes. */
 static bool may_name(struct str json)
 {
     static const struct str starts[] = {STR_INIT("\"file_"), STR_INIT("\"fileUri\""),
@@ -184,9 +184,17 @@ static int walk(struct str json, bool line, struct arena *a, struct own_ids *ids
     return r;
 }
 
+_Static_assert(ARRAY_LEN(everywhere) == OWN_WORDS, "each is looked for");
+
+void own_ids_words(struct json_word ret[static OWN_WORDS], uint8_t mark)
+{
+    for (unsigned i = 0; i < OWN_WORDS; i++)
+        ret[i] = (struct json_word){.name = everywhere[i].name, .mark = mark};
+}
+
 int own_ids_inside(struct str json, struct arena *a, struct own_ids *ids)
 {
-    return may_name(json) ? walk(json, false, a, ids) : 0;
+    return walk(json, false, a, ids);
 }
 
 int own_ids_line(struct str line, struct arena *a, struct own_ids *ids)
@@ -306,7 +314,7 @@ int own_ids_find(struct exchange *x, struct own_ids *ret)
 
     if (r == 0 && x->body.n)
         r = top_members(x, ret);
-    if (r == 0 && x->body.n)
+    if (r == 0 && x->body.n && x->body_names & NAMES_FILES)
         r = own_ids_inside(x->body, &x->arena, ret);
     if (r == -E2BIG)
         return exchange_failf(x, 400, STR("invalid_request_error"),

@@ -101,6 +101,7 @@ static bool copy_body(struct shadow *s, const struct exchange *from)
         return false;
     memcpy(x->body_copy, from->body.p, from->body.n);
     x->body = str_at(x->body_copy, from->body.n);
+    x->body_names = from->body_names;
     x->spans = gw_spans_new();
     memcpy(x->spans, from->spans, BODY_MEMBERS * sizeof *x->spans);
     return true;

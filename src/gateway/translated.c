@@ -63,7 +63,8 @@ static void fit_chat(const struct exchange *x, struct chat_fit *ret)
     const struct chat_call c = {.provider = x->upstream->provider->id,
         .facts = x->facts,
         .body = x->body,
-        .messages = &x->spans[BODY_MESSAGES]};
+        .messages = &x->spans[BODY_MESSAGES],
+        .is_plain = !(x->body_names & NAMES_QUIRKS)};
 
     chat_fit(&c, ret);
 }
@@ -156,7 +157,7 @@ static bool brings_foreign(const struct exchange *x)
     bool has_history = kind_generates(k) || k == KIND_COUNT_TOKENS || k == KIND_GEMINI_COUNT;
 
     return has_history && !str_eq(x->upstream->provider->id, STR("openai_compatible")) &&
-           canon_sign_is_in(x->body);
+           x->body_names & NAMES_SIGNS && canon_sign_is_in(x->body);
 }
 
 bool gw_needs_translation(const struct exchange *x)

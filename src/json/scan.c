@@ -97,10 +97,10 @@ static const uint8_t *read_name(struct scanner *s, const uint8_t *p, const char 
     p = string_read(s, p);
     if (!p)
         return NULL;
-    if (s->depth == 1 || (s->depth == 2 && s->watch.inside)) {
-        struct str key = str_at((const char *)quote + 1, (size_t)(p - quote) - 2);
+    struct str key = str_at((const char *)quote + 1, (size_t)(p - quote) - 2);
+    watch_word(&s->watch, key, s->escaped);
+    if (s->depth == 1 || (s->depth == 2 && s->watch.inside))
         watch_key(&s->watch, s->depth - 1, key, s->escaped, offset(s, quote));
-    }
     p = skip_space(s, p);
     if (p == s->end || *p != ':')
         return scan_fail(s, p, p == s->end ? WHY_END : "expected ':'");
@@ -188,8 +188,8 @@ static const uint8_t *read_text(struct scanner *s, const uint8_t *p)
     return p;
 }
 
-int json_scan(struct str text, const struct json_want *wants, struct json_span *spans, size_t n,
-    enum json_type *ret_top, struct json_error *ret_err)
+int json_scan_set(struct str text, const struct json_set *set, struct json_span *spans,
+    unsigned *ret_marks, enum json_type *ret_top, struct json_error *ret_err)
 {
     /* Off the stack, where its kilobyte would make a coroutine touch a second page. */
     static _Thread_local struct scanner s;
@@ -198,20 +198,34 @@ int json_scan(struct str text, const struct json_want *wants, struct json_span *
     s.string_rest = string_reader();
     s.escaped = false;
     s.depth = 0;
-    watch_init(&s.watch, wants, spans, n);
+    watch_begin(&s.watch, set, spans);
     const uint8_t *p = skip_space(&s, s.start);
     *ret_top = p < s.end ? type_of(*p) : JSON_NONE;
     if (unlikely(text.n > UINT32_MAX))
         p = scan_fail(&s, s.start, "text of 4 GiB or more");
     else
         p = read_text(&s, p);
+    *ret_marks = s.watch.marks;
     if (likely(p))
         return 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < set->n; i++)
         spans[i] = (struct json_span){.type = JSON_NONE};
     *ret_top = JSON_NONE;
     *ret_err = s.err;
     return -EINVAL;
+}
+
+int json_scan(struct str text, const struct json_want *wants, struct json_span *spans, size_t n,
+    enum json_type *ret_top, struct json_error *ret_err)
+{
+    static const struct json_set none;
+    static _Thread_local struct json_set set;
+    unsigned marks;
+
+    if (!n)
+        return json_scan_set(text, &none, NULL, &marks, ret_top, ret_err);
+    json_set_init(&set, wants, n, NULL, 0);
+    return json_scan_set(text, &set, spans, &marks, ret_top, ret_err);
 }
 
 enum json_type json_type_of(struct str value)

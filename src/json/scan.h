@@ -55,6 +55,35 @@ struct json_error {
 int json_scan(struct str text, const struct json_want *wants, struct json_span *spans, size_t n,
     enum json_type *ret_top, struct json_error *ret_err);
 
+/* A name that is noticed wherever a member has it, however deep and in whatever case; prefix: all
+ * names that begin so. */
+struct json_word {
+    struct str name;
+    bool prefix;
+    uint8_t mark; /* bits that it is noticed by */
+};
+
+#define JSON_MAX_WORDS 40
+
+/* What one kind of text is scanned for, made once. wants and words must outlive it; words begin
+ * with a letter or '_'. */
+struct json_set {
+    const struct json_want *wants;
+    const struct json_word *words;
+    unsigned n, words_n;
+    /* the rest is for json/watch.c */
+    const char *names[2][JSON_MAX_WANTS]; /* by level; level 1 is NULL when a path has one part */
+    uint8_t lengths[2][JSON_MAX_WANTS];   /* of the names; where there is none, 0 */
+    uint32_t word_lengths[32]; /* by the first letter's low bits: bit n = some word has n bytes */
+};
+void json_set_init(struct json_set *s, const struct json_want *wants, size_t n,
+    const struct json_word *words, size_t words_n);
+
+/* json_scan() for such a set. *ret_marks: those of all words that are names of members; all bits
+ * when a name is written with escapes, as it may be any. */
+int json_scan_set(struct str text, const struct json_set *set, struct json_span *spans,
+    unsigned *ret_marks, enum json_type *ret_top, struct json_error *ret_err);
+
 /* The raw text of a found value. */
 static inline struct str json_span_text(struct str text, const struct json_span *s)
 {

@@ -23,13 +23,12 @@ typedef const uint8_t *string_fn(struct scanner *s, const uint8_t *p);
  * that is being read costs nothing at its end when nobody asked for it.
  */
 struct watch {
+    const struct json_set *set;
     struct json_span *spans;
-    unsigned n;
     uint64_t open[2]; /* wants whose value is being read */
     uint64_t inside;  /* two-part wants whose first part names the member being read */
     uint64_t parents; /* two-part wants whose first part has been seen */
-    const char *names[2][JSON_MAX_WANTS]; /* by level; level 1 is NULL when a path has one part */
-    uint8_t lengths[2][JSON_MAX_WANTS];   /* of the names; where there is none, 0 */
+    unsigned marks;   /* of the words that were noticed */
 };
 
 struct scanner {
@@ -44,11 +43,23 @@ struct scanner {
     struct watch watch;
 };
 
-void watch_init(struct watch *w, const struct json_want *wants, struct json_span *spans, size_t n);
+void watch_begin(struct watch *w, const struct json_set *set, struct json_span *spans);
 /* A key (between its quotes) was read; at is the offset of its opening quote. */
 void watch_key(struct watch *w, unsigned level, struct str key, bool escaped, uint32_t at);
+unsigned watch_marks_of(const struct json_set *set, struct str key);
 void watch_value(struct watch *w, unsigned level, enum json_type type, uint32_t at);
 void watch_end(struct watch *w, unsigned level, const struct json_span *end);
+
+/* The same at any level, for words. Few names have the first letter and the length of one. */
+static inline void watch_word(struct watch *w, struct str key, bool escaped)
+{
+    const struct json_set *set = w->set;
+
+    if (unlikely(escaped))
+        w->marks = ~0u;
+    else if (key.n && set->word_lengths[key.p[0] & 31] >> MIN(key.n, 31) & 1)
+        w->marks |= watch_marks_of(set, key);
+}
 
 /* The best string reader for this processor, and all of them for the tests. */
 string_fn *string_reader(void);

@@ -142,12 +142,18 @@ bool json_next(struct str container, size_t *at, struct str *ret_key, struct str
     return true;
 }
 
-/* A member's name as it stands in the text. */
-static bool is_name(struct str key, struct str name)
+/* Which of the names the key is, as it stands in the text; n = none. */
+static size_t name_index(struct str key, const struct str *names, size_t n)
 {
-    if (key.n == name.n && (key.n == 0 || memcmp(key.p, name.p, key.n) == 0))
-        return true;
-    return key.n > name.n && memchr(key.p, '\\', key.n) && escaped_eq(key, name);
+    size_t i = 0;
+
+    while (i < n && (key.n != names[i].n || !str_eq(key, names[i])))
+        i++;
+    if (i < n || likely(!key.n || !memchr(key.p, '\\', key.n)))
+        return i;
+    for (i = 0; i < n && !escaped_eq(key, names[i]);)
+        i++;
+    return i;
 }
 
 static struct str find_member(struct str object, struct str name)
@@ -168,13 +174,11 @@ void json_members(struct str object, const struct str *names, struct str *ret_va
     if (at == 0 || object.p[at - 1] != '{')
         return;
     while (left && json_next(object, &at, &key, &value)) {
-        for (size_t i = 0; i < n; i++) {
-            if (ret_values[i].p || !is_name(key, names[i]))
-                continue;
-            ret_values[i] = value;
-            left--;
-            break;
-        }
+        size_t i = name_index(key, names, n);
+        if (i == n || ret_values[i].p)
+            continue;
+        ret_values[i] = value;
+        left--;
     }
 }
 

@@ -6,39 +6,72 @@
  * The first occurrence of a member keeps the span; a later one only sets the duplicate flag. A name
  * that differs in case alone is another member here, and only sets a flag, too: which of the two
  * counts is for readers to say who do not tell them apart.
+ *
+ * Words are names that are noticed wherever they stand.
  */
 #include "json/scan_int.h"
 
-void watch_init(struct watch *w, const struct json_want *wants, struct json_span *spans, size_t n)
+static void set_want(struct json_set *s, size_t i, struct str path)
 {
-    must(n <= JSON_MAX_WANTS);
-    w->spans = spans;
-    w->n = (unsigned)n;
-    w->open[0] = w->open[1] = w->inside = w->parents = 0;
-    if (n)
-        memset(w->lengths, 0, sizeof(w->lengths));
-    for (size_t i = 0; i < n; i++) {
-        struct str path = wants[i].path;
-        const char *dot = memchr(path.p, '.', path.n);
-        size_t first = dot ? (size_t)(dot - path.p) : path.n;
-        must(path.n <= UINT8_MAX);
-        w->names[0][i] = path.p;
-        w->lengths[0][i] = (uint8_t)first;
-        w->names[1][i] = dot ? dot + 1 : NULL;
-        w->lengths[1][i] = dot ? (uint8_t)(path.n - first - 1) : 0;
-        spans[i] = (struct json_span){.type = JSON_NONE};
+    const char *dot = memchr(path.p, '.', path.n);
+    size_t first = dot ? (size_t)(dot - path.p) : path.n;
+
+    must(path.n <= UINT8_MAX);
+    s->names[0][i] = path.p;
+    s->lengths[0][i] = (uint8_t)first;
+    s->names[1][i] = dot ? dot + 1 : NULL;
+    s->lengths[1][i] = dot ? (uint8_t)(path.n - first - 1) : 0;
+}
+
+void json_set_init(struct json_set *s, const struct json_want *wants, size_t n,
+    const struct json_word *words, size_t words_n)
+{
+    must(n <= JSON_MAX_WANTS && words_n <= JSON_MAX_WORDS);
+    *s = (struct json_set){
+        .wants = wants, .words = words, .n = (unsigned)n, .words_n = (unsigned)words_n};
+    for (size_t i = 0; i < n; i++)
+        set_want(s, i, wants[i].path);
+    for (size_t i = 0; i < words_n; i++) {
+        struct str name = words[i].name;
+        must(name.n && name.n < 31);
+        s->word_lengths[name.p[0] & 31] |=
+            words[i].prefix ? ~(uint32_t)0 << name.n : (uint32_t)1 << name.n;
     }
+}
+
+void watch_begin(struct watch *w, const struct json_set *set, struct json_span *spans)
+{
+    w->set = set;
+    w->spans = spans;
+    w->open[0] = w->open[1] = w->inside = w->parents = 0;
+    w->marks = 0;
+    for (size_t i = 0; i < set->n; i++)
+        spans[i] = (struct json_span){.type = JSON_NONE};
+}
+
+unsigned watch_marks_of(const struct json_set *set, struct str key)
+{
+    unsigned marks = 0;
+
+    for (unsigned i = 0; i < set->words_n; i++) {
+        const struct json_word *w = &set->words[i];
+        if (likely((w->name.p[0] ^ key.p[0]) & 31))
+            continue;
+        if (w->prefix ? str_istarts(key, w->name) : str_ieq(key, w->name))
+            marks |= w->mark;
+    }
+    return marks;
 }
 
 static struct str wanted_name(const struct watch *w, unsigned level, unsigned i)
 {
-    return str_at(w->names[level][i], w->lengths[level][i]);
+    return str_at(w->set->names[level][i], w->set->lengths[level][i]);
 }
 
 /* The wants whose name of this level has n bytes. */
 static uint64_t of_length(const struct watch *w, unsigned level, size_t n)
 {
-    const uint8_t *have = w->lengths[level];
+    const uint8_t *have = w->set->lengths[level];
 
     if (n > UINT8_MAX)
         return 0;
@@ -52,7 +85,7 @@ static uint64_t of_length(const struct watch *w, unsigned level, size_t n)
     return low | (uint64_t)high << 16;
 #else
     uint64_t found = 0;
-    for (unsigned i = 0; i < w->n; i++)
+    for (unsigned i = 0; i < w->set->n; i++)
         found |= (uint64_t)(have[i] == n) << i;
     return found;
 #endif
@@ -88,7 +121,7 @@ static bool is_ascii(struct str s)
 
 void watch_key(struct watch *w, unsigned level, struct str key, bool escaped, uint32_t at)
 {
-    uint64_t left = level == 0 ? (1ull << w->n) - 1 : w->inside;
+    uint64_t left = level == 0 ? (1ull << w->set->n) - 1 : w->inside;
     w->open[level] = 0;
     if (level == 0)
         w->inside = 0;
@@ -104,7 +137,7 @@ void watch_key(struct watch *w, unsigned level, struct str key, bool escaped, ui
             w->spans[i].other_case |= folded_eq(key, name);
             continue;
         }
-        if (level == 0 && w->names[1][i])
+        if (level == 0 && w->set->names[1][i])
             meet_parent(w, i);
         else
             meet_member(w, i, level, at);

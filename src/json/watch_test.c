@@ -277,8 +277,51 @@ static void test_fault_clears_spans(void)
         CHECK(spans[i].type == JSON_NONE && !spans[i].duplicate && spans[i].end == 0);
 }
 
+/* --- words --- */
+
+enum { FILE_ID, THINK, TOP_K, WORDS };
+
+static unsigned words_of(const char *text)
+{
+    static const struct json_word words[WORDS] = {
+        [FILE_ID] = {STR_INIT("file_id"), false, 1 << FILE_ID},
+        [THINK] = {STR_INIT("think"), true, 1 << THINK},
+        [TOP_K] = {STR_INIT("top_k"), false, 1 << TOP_K}};
+    struct json_set set;
+    struct json_error err;
+    enum json_type top;
+    unsigned seen;
+
+    json_set_init(&set, wants, N, words, WORDS);
+    CHECK_EQ(json_scan_set(str_of(text), &set, spans, &seen, &top, &err), 0);
+    return seen;
+}
+
+static void test_words_at_any_depth(void)
+{
+    CHECK_EQ(words_of("{\"model\":\"file_id\",\"x\":[\"top_k\",\"thinking\"]}"), 0);
+    CHECK_EQ(spans[MODEL].type, JSON_STRING);
+    CHECK_EQ(words_of("{\"a\":[[{\"b\":{\"file_id\":1}}]]}"), 1 << FILE_ID);
+    CHECK_EQ(words_of("{\"FILE_Id\":1,\"Top_K\":2}"), 1 << FILE_ID | 1 << TOP_K);
+    CHECK_EQ(words_of("[{\"think\":1}]"), 1 << THINK);
+    CHECK_EQ(words_of("{\"thinking_blocks\":1,\"file_ids\":2,\"top_\":3,\"\":4}"), 1 << THINK);
+    CHECK_EQ(
+        words_of("{\"thinking_of_a_name_that_is_longer_than_thirty_one_bytes\":1}"), 1 << THINK);
+    CHECK_EQ(words_of("{\"thin\":1,\"file_i\":2,\"xfile_id\":3}"), 0);
+}
+
+/* It may be any. */
+static void test_words_with_escapes(void)
+{
+    CHECK_EQ(words_of("{\"file\\u005fid\":1}"), ~0u);
+    CHECK_EQ(words_of("{\"a\":\"file\\u005fid\",\"b\\n\":1}"), ~0u);
+    CHECK_EQ(words_of("{\"a\":\"file\\u005fid\"}"), 0);
+}
+
 int main(void)
 {
+    TAP_RUN(test_words_at_any_depth);
+    TAP_RUN(test_words_with_escapes);
     TAP_RUN(test_spans);
     TAP_RUN(test_types_and_items);
     TAP_RUN(test_escaped_value);

@@ -84,13 +84,30 @@ uint64_t tokens_guess(struct str text)
 
 /* --- counting them --- */
 
-static bool has_pictures(struct str body)
+void estimate_words(struct json_word ret[static ESTIMATE_WORDS], uint8_t mark)
+{
+    const struct json_word words[] = {
+        {STR_INIT("image_url"), false, mark},
+        {STR_INIT("inlineData"), false, mark},
+        {STR_INIT("inline_data"), false, mark},
+        {STR_INIT("file_data"), false, mark},
+        {STR_INIT("input_audio"), false, mark},
+        {STR_INIT("source"), false, mark}, /* {"type": "base64", …} or {"bytes": …} */
+        {STR_INIT("bytes"), false, mark},
+    };
+
+    _Static_assert(sizeof(words) == ESTIMATE_WORDS * sizeof(*ret), "all of them");
+    memcpy(ret, words, sizeof(words));
+}
+
+static bool has_pictures(const struct exchange *x)
 {
     static const struct str marks[] = {STR_INIT("\"image_url\""), STR_INIT("\"input_image\""),
         STR_INIT("\"inlineData\""), STR_INIT("\"inline_data\""), STR_INIT("\"file_data\""),
         STR_INIT("\"input_audio\""), STR_INIT("\"base64\""), STR_INIT("\"bytes\"")};
 
-    return body.n >= PICTURES_BYTES && json_mentions(body, marks, ARRAY_LEN(marks));
+    return x->body_names & NAMES_PICTURES && x->body.n >= PICTURES_BYTES &&
+           json_mentions(x->body, marks, ARRAY_LEN(marks));
 }
 
 struct count {
@@ -290,7 +307,7 @@ void estimate_make(struct exchange *x, unsigned default_output, struct estimate 
         e->audio_ms = sound_ms(x);
     else if (ep->kind == KIND_RERANK)
         e->queries = searches(x);
-    if (has_pictures(x->body))
+    if (has_pictures(x))
         estimate_count(x, e);
 }
 

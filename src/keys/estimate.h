@@ -6,6 +6,7 @@
 #define SF_KEYS_ESTIMATE_H
 
 #include "base/str.h"
+#include "json/scan.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,9 @@ uint64_t tokens_guess(struct str text);
  * maximum and the model's is not smaller. A body with pictures is counted at once, since their text
  * is no measure; that suspends when it is large. */
 void estimate_make(struct exchange *x, unsigned default_output, struct estimate *e);
+/* The names of members that tell of pictures. */
+#define ESTIMATE_WORDS 7
+void estimate_words(struct json_word ret[static ESTIMATE_WORDS], uint8_t mark);
 /* A better one of the input: a guess in place of a rough one, else a count, which may suspend. */
 void estimate_refine(struct exchange *x, struct estimate *e);
 /* Counts the input. May suspend. */

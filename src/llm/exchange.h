@@ -39,6 +39,15 @@ struct ws_front;
 
 enum { STAGES_MAX = 16 };
 
+/* What a JSON request may hold, by the names of members in it: only then it is looked at. */
+enum {
+    NAMES_FILES = 1,    /* ids of files and other things that have owners */
+    NAMES_QUIRKS = 2,   /* what some provider of the chat dialect refuses */
+    NAMES_PICTURES = 4, /* pictures, sound and files, as text */
+    NAMES_SIGNS = 8,    /* signatures, or ids that may hold one */
+    NAMES_ALL = 15
+};
+
 /* The members of a JSON request that the gateway reads; indexes into exchange.spans. */
 enum body_member {
     BODY_MODEL,
@@ -87,6 +96,7 @@ struct exchange {
     enum dialect dialect;    /* of the caller; errors are rendered in it */
     struct str body;         /* JSON bodies, whole; empty otherwise */
     struct json_span *spans; /* BODY_MEMBERS of them where the body is JSON; NULL once detached */
+    unsigned body_names;     /* NAMES_…: what names of members in it, at any depth, tell of */
     struct upload *upload;   /* multipart: what was read before the model was known */
     struct ws_front *ws;     /* a WebSocket that was accepted before its upstream is known */
     struct str model_asked;  /* as the client wrote it, decoded */
@@ -165,11 +175,11 @@ struct exchange {
 
 /* Fills x->error once (later calls keep the first) and returns -EREMOTEIO, so that a stage can say
  * `return exchange_fail(x, 400, ...)`. Texts must be literals or arena memory. */
-int exchange_fail(struct exchange *x, int status, struct str code, struct str message);
-int exchange_failf(struct exchange *x, int status, struct str code, const char *fmt, ...)
+_cold_ int exchange_fail(struct exchange *x, int status, struct str code, struct str message);
+_cold_ int exchange_failf(struct exchange *x, int status, struct str code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* The same, naming the field at fault. */
-int exchange_fail_param(struct exchange *x, int status, struct str code, struct str param,
+_cold_ int exchange_fail_param(struct exchange *x, int status, struct str code, struct str param,
     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
 #endif

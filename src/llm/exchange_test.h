@@ -33,6 +33,7 @@ static inline struct exchange *made_begin(
         tap_fail(__FILE__, __LINE__, "%s %s: %s", method, target, why);
     x->rq = &m->rq;
     x->spans = m->spans;
+    x->body_names = NAMES_ALL;
     x->cost_nano = -1;
     if (!endpoint_find(&m->rq.head, &x->match, &x->dialect)) {
         tap_fail(__FILE__, __LINE__, "%s %s: no such route", method, target);

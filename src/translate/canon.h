@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "llm/prices.h"
 #include "llm/usage.h"
+#include "json/scan.h"
 
 struct wire;
 
@@ -324,14 +325,14 @@ struct canon_call {
 void canon_call_init(struct canon_call *c, struct arena *a, struct error *e);
 
 /* Fills c->error with 400 invalid_request naming the field; -EREMOTEIO. The first one stays. */
-int canon_fail(struct canon_call *c, struct str param, const char *fmt, ...)
+_cold_ int canon_fail(struct canon_call *c, struct str param, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same of a member that has to be what: "a text", "a number from 1 to 4". */
-int canon_wrong(struct canon_call *c, const char *name, const char *what);
+_cold_ int canon_wrong(struct canon_call *c, const char *name, const char *what);
 /* 502 upstream_bad_response: the provider's reply cannot be read; -EREMOTEIO. */
 int canon_bad_reply(struct canon_call *c, const char *why);
 /* 413: the call does not fit into its arena; -ENOMEM. What canon_add_*() answers NULL with. */
-int canon_no_room(struct canon_call *c);
+_cold_ int canon_no_room(struct canon_call *c);
 /* Declares that name is left out: 0, or canon_fail() where the policy refuses. Once each name. */
 int canon_drop(struct canon_call *c, struct str name, const char *why);
 /* The value of x-smartflow-dropped-params: "seed, logit_bias"; empty = nothing was lost. */
@@ -409,5 +410,8 @@ enum canon_maker canon_sign_in(
  * another maker: a marked signature, or a call's id with one behind it. What the dialect's own
  * provider would refuse. One pass at the speed of memory, for every call. */
 bool canon_sign_is_in(struct str body);
+/* The names of members whose values are such, in any dialect: without one there is none. */
+#define CANON_SIGN_WORDS 11
+void canon_sign_words(struct json_word ret[static CANON_SIGN_WORDS], uint8_t mark);
 
 #endif

@@ -323,14 +323,20 @@ static bool takes_all(const struct fit *f)
            chat_model_has(f->facts, MODEL_NO_FORCED_TOOLS) <= 0;
 }
 
-/* What even that does not take, wherever it stands; "reasoning and "thinking begin several. */
-static bool mentions_more(struct str body)
+/* What even that does not take. */
+void chat_fit_words(struct json_word ret[static CHAT_FIT_WORDS], uint8_t mark)
 {
-    static const struct str names[] = {STR_INIT("\"cache_control\""), STR_INIT("\"reasoning"),
-        STR_INIT("\"thinking"), STR_INIT("\"tool_call_id\""), STR_INIT("\"top_k\""),
-        STR_INIT("\"video_url\"")};
+    const struct json_word words[] = {
+        {STR_INIT("cache_control"), false, mark},
+        {STR_INIT("reasoning"), true, mark},
+        {STR_INIT("thinking"), true, mark},
+        {STR_INIT("tool_call_id"), false, mark},
+        {STR_INIT("top_k"), false, mark},
+        {STR_INIT("video_url"), false, mark},
+    };
 
-    return json_mentions(body, names, ARRAY_LEN(names));
+    _Static_assert(sizeof(words) == CHAT_FIT_WORDS * sizeof(*ret), "all of them");
+    memcpy(ret, words, sizeof(words));
 }
 
 void chat_fit(const struct chat_call *c, struct chat_fit *ret)
@@ -342,7 +348,7 @@ void chat_fit(const struct chat_call *c, struct chat_fit *ret)
     ret->native = ret->usage_unasked = false;
     if (!f.k->provider.n) /* nothing is known of it: then it answers for itself */
         return;
-    if (takes_all(&f) && !mentions_more(c->body))
+    if (c->is_plain && takes_all(&f))
         return;
     look_at_members(&f, c);
     if (ret->way != CHAT_ANEW && chat_fit_deep(&f, c))

@@ -14,13 +14,20 @@
 #define HEAD       "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
 #define WITH(more) HEAD "," more "}"
 
-static void find_messages(struct str body, struct json_span *ret)
+/* Whether it is plain, too. */
+static bool find_messages(struct str body, struct json_span *ret)
 {
     const struct json_want want = {STR_INIT("messages")};
+    struct json_word words[CHAT_FIT_WORDS];
+    struct json_set set;
     struct json_error e;
     enum json_type top;
+    unsigned seen;
 
-    must(json_scan(body, &want, ret, 1, &top, &e) == 0);
+    chat_fit_words(words, 1);
+    json_set_init(&set, &want, 1, words, CHAT_FIT_WORDS);
+    must(json_scan_set(body, &set, ret, &seen, &top, &e) == 0);
+    return !seen;
 }
 
 static void fit(
@@ -30,7 +37,7 @@ static void fit(
     struct chat_call c = {
         .provider = str_of(provider), .facts = facts, .body = body, .messages = &messages};
 
-    find_messages(body, &messages);
+    c.is_plain = find_messages(body, &messages);
     chat_fit(&c, ret);
 }
 

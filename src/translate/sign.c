@@ -153,3 +153,23 @@ bool canon_sign_is_in(struct str body)
         found = body.p[at] == '"' && is_sign(body, at);
     return found;
 }
+
+void canon_sign_words(struct json_word ret[static CANON_SIGN_WORDS], uint8_t mark)
+{
+    const struct json_word words[] = {
+        {STR_INIT("signature"), false, mark}, /* Claude's, Converse's, reasoning_details' */
+        {STR_INIT("data"), false, mark},      /* thinking that is hidden, of the same */
+        {STR_INIT("encrypted_content"), false, mark},
+        {STR_INIT("redactedContent"), false, mark},
+        {STR_INIT("thoughtSignature"), false, mark},
+        {STR_INIT("thought_signature"), false, mark},
+        {STR_INIT("id"), false, mark},
+        {STR_INIT("call_id"), false, mark},
+        {STR_INIT("tool_call_id"), false, mark},
+        {STR_INIT("tool_use_id"), false, mark},
+        {STR_INIT("toolUseId"), false, mark},
+    };
+
+    _Static_assert(sizeof(words) == CANON_SIGN_WORDS * sizeof(*ret), "all of them");
+    memcpy(ret, words, sizeof(words));
+}

@@ -111,6 +111,40 @@ static void test_in_a_body(void)
     CHECK(canon_sign_is_in(body));
 }
 
+/* Where a dialect has room for a signature, the name says so: see canon_sign_words(). */
+static void test_names(void)
+{
+    static const char *const bodies[] = {
+        "{\"messages\":[{\"content\":[{\"type\":\"thinking\",\"signature\":\"c21mbHdHQUJD\"}]}]}",
+        "{\"messages\":[{\"content\":[{\"type\":\"redacted_thinking\",\"data\":\"c21mbHdPQUJD\"}]}]"
+        "}",
+        "{\"messages\":[{\"reasoning_details\":[{\"data\":\"c21mbHdPQUJD\"}]}]}",
+        "{\"messages\":[{\"content\":[{\"tool_use_id\":\"call_1__thought__Ci+A\"}]}]}",
+        "{\"messages\":[{\"tool_call_id\":\"call_1__thought__Ci+A\"}]}",
+        "{\"messages\":[{\"tool_calls\":[{\"id\":\"call_1__thought__Ci+A\"}]}]}",
+        "{\"input\":[{\"call_id\":\"call_1__thought__Ci+A\"}]}",
+        "{\"input\":[{\"type\":\"reasoning\",\"encrypted_content\":\"c21mbHdHQUJD\"}]}",
+        "{\"contents\":[{\"parts\":[{\"text\":\"\",\"thoughtSignature\":\"c21mbHdBQUJD\"}]}]}",
+        "{\"contents\":[{\"parts\":[{\"thought_signature\":\"c21mbHdBQUJD\"}]}]}",
+        "{\"messages\":[{\"content\":[{\"toolUse\":{\"toolUseId\":\"c__thought__A\"}}]}]}",
+        "{\"messages\":[{\"content\":[{\"reasoningContent\":{\"redactedContent\":\"c21mbHdPQUJD\"}}"
+        "]}]}",
+    };
+    struct json_word words[CANON_SIGN_WORDS];
+    struct json_set set;
+    struct json_error e;
+    enum json_type top;
+    unsigned marks;
+
+    canon_sign_words(words, 4);
+    json_set_init(&set, NULL, 0, words, CANON_SIGN_WORDS);
+    for (unsigned i = 0; i < ARRAY_LEN(bodies); i++) {
+        CHECK_EQ(json_scan_set(str_of(bodies[i]), &set, NULL, &marks, &top, &e), 0);
+        CHECK_EQ(marks, 4);
+        CHECK(canon_sign_is_in(str_of(bodies[i])));
+    }
+}
+
 int main(void)
 {
     arena_init(&arena, NULL, 0, 64 << 20);
@@ -119,6 +153,7 @@ int main(void)
     TAP_RUN(test_native);
     TAP_RUN(test_lookalikes);
     TAP_RUN(test_in_a_body);
+    TAP_RUN(test_names);
     arena_free(&arena);
     return tap_done();
 }
