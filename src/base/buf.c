@@ -125,17 +125,12 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 
 int buf_addu64(struct buf *b, uint64_t v)
 {
-    char digits[20], *p = digits + sizeof(digits);
+    char digits[U64_DIGITS];
 
-    for (; v >= 100; v /= 100) { /* two digits a division */
-        unsigned two = (unsigned)(v % 100);
-        *--p = (char)('0' + two % 10);
-        *--p = (char)('0' + two / 10);
-    }
-    if (v >= 10)
-        *--p = (char)('0' + v % 10);
-    *--p = (char)('0' + (v >= 10 ? v / 10 : v));
-    return buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
+    if (unlikely(b->err || b->cap - b->n < U64_DIGITS))
+        return buf_add(b, digits, u64_put(digits, v));
+    b->n += u64_put(b->p + b->n, v);
+    return 0;
 }
 
 void buf_drop(struct buf *b, size_t n)

@@ -4,6 +4,7 @@
  * one by one.
  */
 #include "base/buf.h"
+#include "base/load.h"
 #include "base/utf8.h"
 
 #define ONES  UINT64_C(0x0101010101010101)
@@ -18,15 +19,27 @@ static bool needs_look(uint64_t w)
     return hit & HIGHS;
 }
 
+/* The last 1 to 7 bytes of s from i on, which others fill up to a word: those before, or they
+ * themselves once more. */
+static uint64_t last_word(struct str s, size_t i)
+{
+    if (s.n >= 8)
+        return load64(s.p + s.n - 8);
+    if (s.n >= 4)
+        return load32(s.p) | (uint64_t)load32(s.p + s.n - 4) << 32;
+    uint64_t w = (unsigned char)s.p[i], last = (unsigned char)s.p[s.n - 1];
+    return (w | (uint64_t)(unsigned char)s.p[i + (s.n - i) / 2] << 8 | last << 16) | ONES << 24
+                                                                                          << 5;
+}
+
+/* Where the first byte stands, from i on, that is not plain. */
 static size_t plain_run(struct str s, size_t i)
 {
-    uint64_t w;
-
-    for (; i + sizeof(w) <= s.n; i += sizeof(w)) {
-        memcpy(&w, s.p + i, sizeof(w));
-        if (needs_look(w))
+    for (; i + 8 <= s.n; i += 8)
+        if (needs_look(load64(s.p + i)))
             break;
-    }
+    if (i < s.n && i + 8 > s.n && !needs_look(last_word(s, i)))
+        return s.n;
     for (; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
         if (c < 0x20 || c == '"' || c == '\\' || c >= 0x80)

@@ -89,25 +89,20 @@ bool log_begin(struct logline *l, enum log_level level, const char *event)
     return true;
 }
 
-static void add_key(struct logline *l, struct str key)
+static void add_pretty_key(struct buf *b, struct str key)
 {
-    struct buf *b = l->out;
+    buf_addstr(b, STR("  "));
+    buf_add(b, key.p + 2, key.n - 4);
+    buf_addc(b, '=');
+}
 
-    if (l->pretty) {
-        buf_addstr(b, STR("  "));
-        buf_addstr(b, key);
-        buf_addc(b, '=');
-        return;
-    }
-    if (b->err || buf_reserve(b, key.n + 4) < 0) {
-        buf_add(b, key.p, key.n); /* fails, and stays so */
-        return;
-    }
-    char *to = b->p + b->n;
-    memcpy(to, ",\"", 2);
-    memcpy(to + 2, key.p, key.n);
-    memcpy(to + 2 + key.n, "\":", 2);
-    b->n += key.n + 4;
+/* key: as JSON has it behind another member, ",\"status\":". */
+static inline void add_key(struct logline *l, struct str key)
+{
+    if (unlikely(l->pretty))
+        add_pretty_key(l->out, key);
+    else
+        buf_addstr(l->out, key);
 }
 
 /* Words that a terminal shows as they are and that need no quotes to be told apart. */
@@ -150,7 +145,7 @@ void log_str_at(struct logline *l, struct str key, struct str value)
 void log_int_at(struct logline *l, struct str key, int64_t value)
 {
     add_key(l, key);
-    if (value < 0)
+    if (unlikely(value < 0))
         buf_addc(l->out, '-');
     buf_addu64(l->out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }

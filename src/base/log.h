@@ -33,33 +33,17 @@ bool log_on(enum log_level level);
 void log_pretty(bool on); /* readable lines for a terminal instead of JSON */
 
 bool log_begin(struct logline *l, enum log_level level, const char *event);
-/* Keys are literals of ours: nothing in them is escaped, and their length is known where they
- * stand.
+/* Keys are literals of ours: nothing in them is escaped, and their text is made where they stand.
  */
+#define LOG_KEY(key)            STR(",\"" key "\":")
+#define log_str(l, key, value)  log_str_at(l, LOG_KEY(key), value)
+#define log_int(l, key, value)  log_int_at(l, LOG_KEY(key), value)
+#define log_bool(l, key, value) log_bool_at(l, LOG_KEY(key), value)
+#define log_raw(l, key, json)   log_raw_at(l, LOG_KEY(key), json) /* valid JSON */
 void log_str_at(struct logline *l, struct str key, struct str value);
 void log_int_at(struct logline *l, struct str key, int64_t value);
 void log_bool_at(struct logline *l, struct str key, bool value);
 void log_raw_at(struct logline *l, struct str key, struct str json);
-
-static inline void log_str(struct logline *l, const char *key, struct str value)
-{
-    log_str_at(l, str_of(key), value);
-}
-
-static inline void log_int(struct logline *l, const char *key, int64_t value)
-{
-    log_int_at(l, str_of(key), value);
-}
-
-static inline void log_bool(struct logline *l, const char *key, bool value)
-{
-    log_bool_at(l, str_of(key), value);
-}
-
-static inline void log_raw(struct logline *l, const char *key, struct str json) /* valid JSON */
-{
-    log_raw_at(l, str_of(key), json);
-}
 
 void log_end(struct logline *l);
 

@@ -17,6 +17,7 @@
 #define _printf_(fmt_at, first) __attribute__((format(printf, fmt_at, first)))
 #define _unused_                __attribute__((unused))
 #define _nodiscard_             __attribute__((warn_unused_result))
+#define _cold_                  __attribute__((cold)) /* what leads to it is unlikely, too */
 
 /* Assertions stay on in production: a broken invariant ends the process with its place named. */
 _Noreturn void panic_at(const char *file, int line, const char *fmt, ...) _printf_(3, 4);

@@ -152,3 +152,32 @@ bool str_glob(struct str pattern, struct str s)
         s = str_from(s, (size_t)at + piece.n);
     }
 }
+
+/* By the number of bits, which is one too many where a power of ten lies between: 1233 / 4096 is
+ * the logarithm of 2. */
+static size_t count_digits(uint64_t v)
+{
+    static const uint64_t powers[U64_DIGITS] = {0, 10, 100, 1000, 10000, 100000, 1000000, 10000000,
+        100000000, 1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000,
+        100000000000000, 1000000000000000, 10000000000000000, 100000000000000000,
+        1000000000000000000, 10000000000000000000u};
+    unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1), n = bits * 1233 >> 12;
+
+    return n + (v >= powers[n]);
+}
+
+size_t u64_put(char *out, uint64_t v)
+{
+    size_t n = count_digits(v);
+    char *at = out + n;
+
+    for (; v >= 100; v /= 100) { /* two digits a division */
+        unsigned two = (unsigned)(v % 100);
+        *--at = (char)('0' + two % 10);
+        *--at = (char)('0' + two / 10);
+    }
+    if (v >= 10)
+        *--at = (char)('0' + v % 10);
+    *--at = (char)('0' + (v >= 10 ? v / 10 : v));
+    return n;
+}

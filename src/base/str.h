@@ -56,6 +56,10 @@ struct str str_split(struct str *s, char c);
 /* Decimal digits only, no sign, no overflow; 0 or -EINVAL / -ERANGE. */
 int str_u64(struct str s, uint64_t *ret_value);
 
+/* The decimal digits of v to out; returns how many. */
+#define U64_DIGITS ((size_t)20) /* at most */
+size_t u64_put(char *out, uint64_t v);
+
 /* A NUL-terminated heap copy; the caller frees it. NULL when memory is out. */
 char *str_dup(struct str s);
 

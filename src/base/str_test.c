@@ -6,6 +6,7 @@
 #include "base/tap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void test_compare(void)
@@ -57,6 +58,27 @@ static void test_split(void)
     CHECK(s.p != NULL && s.n == 0); /* an empty last piece differs from none */
     CHECK_STR(str_split(&s, ','), STR(""));
     CHECK(s.p == NULL);
+}
+
+static void check_put(uint64_t v)
+{
+    char got[U64_DIGITS + 1], want[32];
+
+    got[u64_put(got, v)] = 0;
+    snprintf(want, sizeof(want), "%llu", (unsigned long long)v);
+    CHECK_STR(str_of(got), str_of(want));
+}
+
+static void test_u64_put(void)
+{
+    uint64_t power = 1;
+
+    for (unsigned i = 0; i < U64_DIGITS; i++, power *= 10)
+        for (int d = -1; d <= 1; d++)
+            check_put(power + (uint64_t)d);
+    for (unsigned bit = 0; bit < 64; bit++)
+        check_put((uint64_t)1 << bit);
+    check_put(UINT64_MAX);
 }
 
 static void test_u64(void)
@@ -121,6 +143,7 @@ int main(void)
     TAP_RUN(test_cut);
     TAP_RUN(test_split);
     TAP_RUN(test_u64);
+    TAP_RUN(test_u64_put);
     TAP_RUN(test_dup);
     TAP_RUN(test_glob);
     return tap_done();

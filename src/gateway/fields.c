@@ -92,12 +92,26 @@ static struct str ws_protocols(struct exchange *x, struct str list)
     return arena_dup(&x->arena, buf_str(b));
 }
 
+static char *put(char *to, struct str s)
+{
+    memcpy(to, s.p, s.n);
+    return to + s.n;
+}
+
 static void add_line(struct buf *out, struct str name, struct str value)
 {
-    buf_addstr(out, name);
-    buf_addstr(out, STR(": "));
-    buf_addstr(out, value);
-    buf_addstr(out, STR("\r\n"));
+    size_t n = name.n + value.n + 4;
+
+    if (unlikely(out->err || buf_reserve(out, n) < 0)) {
+        buf_addstr(out, name); /* fails, and stays so */
+        return;
+    }
+    char *to = put(out->p + out->n, name);
+    to = put(to, STR(": "));
+    if (value.n)
+        to = put(to, value);
+    put(to, STR("\r\n"));
+    out->n += n;
 }
 
 /* What tracing writes itself. */
@@ -239,29 +253,13 @@ static void put_both(struct buf *out, struct str name, struct str other_name, st
     add_line(out, other_name, value);
 }
 
-/* The decimal digits of v, at the end of room. */
-static struct str digits(char room[static 24], uint64_t v)
-{
-    char *at = room + 24;
-
-    do
-        *--at = (char)('0' + v % 10);
-    while (v /= 10);
-    return str_at(at, (size_t)(room + 24 - at));
-}
-
 /* Nano-dollars as a decimal number of dollars, without trailing zeros. */
 static struct str dollars(char out[static 40], uint64_t nano)
 {
-    char room[24];
-    struct str whole = digits(room, nano / 1000000000);
-    uint64_t rest = nano % 1000000000;
-    size_t n = whole.n + 1;
+    size_t whole = u64_put(out, nano / 1000000000), n = whole + 10;
 
-    memcpy(out, whole.p, whole.n);
-    out[whole.n] = '.';
-    for (uint64_t place = 100000000; place; place /= 10)
-        out[n++] = (char)('0' + rest / place % 10);
+    u64_put(out + whole, 1000000000 + nano % 1000000000); /* all nine, behind a 1 */
+    out[whole] = '.';
     while (out[n - 1] == '0' && out[n - 2] != '.')
         n--;
     return str_at(out, n);
@@ -299,12 +297,12 @@ static void put_invoke_usage(struct exchange *x, struct buf *out)
 
 void gw_own_fields(struct exchange *x, struct buf *out)
 {
-    char number[24];
+    char number[U64_DIGITS];
     int64_t ms = (clock_now() - x->rq->first_byte_at) / NS_PER_MS;
 
     put_both(out, STR("x-smartflow-request-id"), STR("x-smartflow-call-id"), str_at(x->id, 36));
     put_both(out, STR("x-smartflow-latency-ms"), STR("x-smartflow-duration-ms"),
-        digits(number, (uint64_t)MAX(ms, 0)));
+        str_at(number, u64_put(number, (uint64_t)MAX(ms, 0))));
     if (x->upstream)
         add_line(out, STR("x-smartflow-provider"), x->upstream->provider->id);
     if (x->upstream && is_plain(x->model))
@@ -312,7 +310,7 @@ void gw_own_fields(struct exchange *x, struct buf *out)
     gw_cost_fields(x, out);
     put_invoke_usage(x, out);
     if (x->routing && x->routing->fallbacks)
-        add_line(out, STR("x-smartflow-fallbacks"), digits(number, x->routing->fallbacks));
+        http_put_u64(out, STR("x-smartflow-fallbacks"), x->routing->fallbacks);
     if (x->dropped_params.n)
         add_line(out, STR("x-smartflow-dropped-params"), x->dropped_params);
     add_line(out, STR("x-smartflow-cache-hit"), STR("false"));

@@ -186,10 +186,7 @@ int http_put(struct buf *out, struct str name, struct str value)
 
 int http_put_u64(struct buf *out, struct str name, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-    } while (value /= 10);
-    return http_put(out, name, str_at(digits + at, sizeof(digits) - at));
+    char digits[U64_DIGITS];
+
+    return http_put(out, name, str_at(digits, u64_put(digits, value)));
 }

@@ -100,17 +100,6 @@ static char *put(char *at, struct str s)
     return at + s.n;
 }
 
-static char *put_u64(char *at, uint64_t v)
-{
-    char digits[20];
-    size_t n = 0;
-    do {
-        digits[sizeof(digits) - ++n] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v > 0);
-    return put(at, str_at(digits + sizeof(digits) - n, n));
-}
-
 int reply_head_text(struct http_conn *c, int status, struct str fields, struct str framing)
 {
     struct str reason = str_of(http_reason(status)), date = http_date_line();
@@ -120,7 +109,7 @@ int reply_head_text(struct http_conn *c, int status, struct str fields, struct s
     if (r < 0)
         return r;
     char *at = put(c->out.p, STR("HTTP/1.1 "));
-    at = put_u64(at, (uint64_t)status);
+    at += u64_put(at, (uint64_t)status);
     at = put(at, STR(" "));
     at = put(at, reason);
     at = put(at, STR("\r\n"));
@@ -152,7 +141,7 @@ static struct str framing_text(
         at = put(at, STR("transfer-encoding: chunked\r\n"));
     } else if (length != HTTP_LENGTH_UNKNOWN && status != 204 && status != 304) {
         at = put(at, STR("content-length: "));
-        at = put_u64(at, length);
+        at += u64_put(at, length);
         at = put(at, STR("\r\n"));
     }
     if (!c->keep)

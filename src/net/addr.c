@@ -44,27 +44,15 @@ static struct plain_ip plain(const struct net_addr *a)
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-/* Decimal digits without printf: every call's log line has an address. */
-static char *put_number(char *out, unsigned v)
-{
-    char digits[10];
-    int n = 0;
-    do
-        digits[n++] = (char)('0' + v % 10);
-    while (v /= 10);
-    while (n)
-        *out++ = digits[--n];
-    return out;
-}
-
+/* Without printf: every call's log line has an address. */
 static void put_in4(const struct sockaddr_in *a, char *out)
 {
     const uint8_t *b = (const uint8_t *)&a->sin_addr;
     for (int i = 0; i < 4; i++) {
-        out = put_number(out, b[i]);
+        out += u64_put(out, b[i]);
         *out++ = i < 3 ? '.' : ':';
     }
-    *put_number(out, ntohs(a->sin_port)) = 0;
+    out[u64_put(out, ntohs(a->sin_port))] = 0;
 }
 
 void net_addr_text(const struct net_addr *a, char out[static 64])

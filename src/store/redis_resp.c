@@ -126,18 +126,12 @@ int resp_next(struct resp *r)
 
 static void put_number(struct buf *b, char mark, int64_t v)
 {
-    char text[24], *p = text + sizeof text;
-    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    *--p = '\n';
-    *--p = '\r';
-    do {
-        *--p = (char)('0' + u % 10);
-    } while ((u /= 10) > 0);
-    if (v < 0)
-        *--p = '-';
     if (mark)
-        *--p = mark;
-    buf_add(b, p, (size_t)(text + sizeof text - p));
+        buf_addc(b, mark);
+    if (v < 0)
+        buf_addc(b, '-');
+    buf_addu64(b, v < 0 ? -(uint64_t)v : (uint64_t)v);
+    buf_addstr(b, STR("\r\n"));
 }
 
 void resp_begin(struct buf *b, unsigned n)
