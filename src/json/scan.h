@@ -75,6 +75,7 @@ struct json_set {
     const char *names[2][JSON_MAX_WANTS]; /* by level; level 1 is NULL when a path has one part */
     uint8_t lengths[2][JSON_MAX_WANTS];   /* of the names; where there is none, 0 */
     uint32_t word_lengths[32]; /* by the first letter's low bits: bit n = some word has n bytes */
+    uint64_t words_by[32];     /* the words with such a first letter */
 };
 void json_set_init(struct json_set *s, const struct json_want *wants, size_t n,
     const struct json_word *words, size_t words_n);

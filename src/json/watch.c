@@ -34,6 +34,7 @@ void json_set_init(struct json_set *s, const struct json_want *wants, size_t n,
     for (size_t i = 0; i < words_n; i++) {
         struct str name = words[i].name;
         must(name.n && name.n < 31);
+        s->words_by[name.p[0] & 31] |= (uint64_t)1 << i;
         s->word_lengths[name.p[0] & 31] |=
             words[i].prefix ? ~(uint32_t)0 << name.n : (uint32_t)1 << name.n;
     }
@@ -53,10 +54,8 @@ unsigned watch_marks_of(const struct json_set *set, struct str key)
 {
     unsigned marks = 0;
 
-    for (unsigned i = 0; i < set->words_n; i++) {
-        const struct json_word *w = &set->words[i];
-        if (likely((w->name.p[0] ^ key.p[0]) & 31))
-            continue;
+    for (uint64_t left = set->words_by[key.p[0] & 31]; left; left &= left - 1) {
+        const struct json_word *w = &set->words[__builtin_ctzll(left)];
         if (w->prefix ? str_istarts(key, w->name) : str_ieq(key, w->name))
             marks |= w->mark;
     }
