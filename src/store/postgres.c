@@ -68,7 +68,9 @@ int postgres_open(struct store *s, const struct store_settings *set, char *err)
         return -ENOMEM;
     s->postgres = p;
     pg_pool_init(&p->pool, set->connections, s->timeout);
-    int r = pg_url_parse(&p->pool.url, &set->database_url, err);
+    int r = pq_load(err);
+    if (r == 0)
+        r = pg_url_parse(&p->pool.url, &set->database_url, err);
     struct pg_conn *c = NULL;
     if (r == 0)
         r = pg_pool_take(&p->pool, clock_now() + CALL_NS, &c, err);

@@ -31,7 +31,7 @@ int pg_conn_attach(struct pg_conn *c)
 {
     if (!co_self())
         return 0;
-    int r = io_open(&c->io, PQsocket(c->pg));
+    int r = io_open(&c->io, pq.PQsocket(c->pg));
     c->watched = r == 0;
     c->io.on_event = on_event;
     return r;
@@ -47,7 +47,7 @@ void pg_conn_detach(struct pg_conn *c)
 /* Bytes that TLS has read from the socket and libpq has not. */
 static bool has_pending(const struct pg_conn *c)
 {
-    SSL *ssl = PQsslInUse(c->pg) ? PQsslStruct(c->pg, "OpenSSL") : NULL;
+    SSL *ssl = pq.PQsslInUse(c->pg) ? pq.PQsslStruct(c->pg, "OpenSSL") : NULL;
     return ssl && SSL_pending(ssl) > 0;
 }
 
@@ -71,7 +71,7 @@ int pg_conn_wait(struct pg_conn *c, short events, int64_t deadline)
     if ((events & POLLIN) && has_pending(c))
         return 0;
     while (r == 0) {
-        struct pollfd fd = {.fd = PQsocket(c->pg), .events = events};
+        struct pollfd fd = {.fd = pq.PQsocket(c->pg), .events = events};
         int n = poll(&fd, 1, c->watched ? 0 : poll_ms(deadline));
         if (n > 0)
             return 0;
@@ -92,7 +92,7 @@ int pg_conn_lost(struct pg_conn *c, char *err)
 {
     c->broken = true;
     char text[STORE_ERR_BYTES];
-    snprintf(text, sizeof text, "%s", PQerrorMessage(c->pg));
+    snprintf(text, sizeof text, "%s", pq.PQerrorMessage(c->pg));
     for (char *p = text; *p; p++)
         if (*p == '\n' || *p == '\t')
             *p = ' ';
@@ -112,7 +112,7 @@ static int wait_connecting(struct pg_conn *c, short events, int64_t deadline)
 static int finish_connecting(struct pg_conn *c, int64_t deadline, char *err)
 {
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-    while (PQstatus(c->pg) != CONNECTION_BAD && next != PGRES_POLLING_FAILED) {
+    while (pq.PQstatus(c->pg) != CONNECTION_BAD && next != PGRES_POLLING_FAILED) {
         if (next == PGRES_POLLING_OK)
             return 0;
         int r = wait_connecting(c, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline);
@@ -120,7 +120,7 @@ static int finish_connecting(struct pg_conn *c, int64_t deadline, char *err)
             store_say(err, "PostgreSQL does not answer");
             return r;
         }
-        next = PQconnectPoll(c->pg);
+        next = pq.PQconnectPoll(c->pg);
     }
     return pg_conn_lost(c, err);
 }
@@ -160,8 +160,8 @@ int pg_conn_open(
     if (r == 0)
         r = finish_connecting(c, deadline, err);
     if (r == 0) {
-        PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
-        r = PQsetnonblocking(c->pg, 1) == 0 ? set_up(c, timeout, deadline, err) : -ENOMEM;
+        pq.PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
+        r = pq.PQsetnonblocking(c->pg, 1) == 0 ? set_up(c, timeout, deadline, err) : -ENOMEM;
     }
     if (r < 0) {
         pg_conn_close(c);
@@ -177,21 +177,21 @@ void pg_conn_close(struct pg_conn *c)
         return;
     pg_conn_detach(c);
     pg_stmts_free(c);
-    PQfinish(c->pg);
+    pq.PQfinish(c->pg);
     free(c);
 }
 
 /* Without this, the first call after a restart of the server would fail on each old connection. */
 bool pg_conn_alive(struct pg_conn *c)
 {
-    struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN | POLLRDHUP};
-    if (PQstatus(c->pg) != CONNECTION_OK)
+    struct pollfd fd = {.fd = pq.PQsocket(c->pg), .events = POLLIN | POLLRDHUP};
+    if (pq.PQstatus(c->pg) != CONNECTION_OK)
         return false;
     if (poll(&fd, 1, 0) <= 0)
         return true;
     if (fd.revents & (POLLRDHUP | POLLHUP | POLLERR))
         return false;
-    return PQconsumeInput(c->pg) && PQstatus(c->pg) == CONNECTION_OK;
+    return pq.PQconsumeInput(c->pg) && pq.PQstatus(c->pg) == CONNECTION_OK;
 }
 
 /* --- results --- */
@@ -199,19 +199,19 @@ bool pg_conn_alive(struct pg_conn *c)
 int pg_conn_result(struct pg_conn *c, int64_t deadline, PGresult **ret, char *err)
 {
     for (;;) {
-        int more = PQflush(c->pg);
+        int more = pq.PQflush(c->pg);
         if (more < 0)
             return pg_conn_lost(c, err);
-        if (!PQisBusy(c->pg)) {
-            *ret = PQgetResult(c->pg);
-            return !*ret && PQstatus(c->pg) == CONNECTION_BAD ? pg_conn_lost(c, err) : 0;
+        if (!pq.PQisBusy(c->pg)) {
+            *ret = pq.PQgetResult(c->pg);
+            return !*ret && pq.PQstatus(c->pg) == CONNECTION_BAD ? pg_conn_lost(c, err) : 0;
         }
         int r = pg_conn_wait(c, (short)(POLLIN | (more ? POLLOUT : 0)), deadline);
         if (r < 0) {
             store_say(err, r == -ETIMEDOUT ? "the deadline passed" : "cancelled");
             return r;
         }
-        if (!PQconsumeInput(c->pg))
+        if (!pq.PQconsumeInput(c->pg))
             return pg_conn_lost(c, err);
     }
 }
@@ -219,7 +219,7 @@ int pg_conn_result(struct pg_conn *c, int64_t deadline, PGresult **ret, char *er
 int pg_conn_drain(struct pg_conn *c, int64_t deadline, int r)
 {
     for (PGresult *res = NULL; pg_conn_result(c, deadline, &res, NULL) == 0 && res;)
-        PQclear(res);
+        pq.PQclear(res);
     return r;
 }
 
@@ -241,16 +241,16 @@ int pg_conn_script(
 {
     int first = 0;
     PGresult *res;
-    if (!PQsendQuery(c->pg, sql))
+    if (!pq.PQsendQuery(c->pg, sql))
         return pg_conn_lost(c, err);
     for (;;) {
         int r = pg_conn_result(c, deadline, &res, first < 0 ? NULL : err);
         if (r < 0 || !res)
             return r < 0 ? r : first;
         r = pg_result_error(c, res, NULL, first < 0 ? NULL : err);
-        if (r == 0 && ret_rows && PQresultStatus(res) == PGRES_TUPLES_OK)
+        if (r == 0 && ret_rows && pq.PQresultStatus(res) == PGRES_TUPLES_OK)
             r = keep_rows(res, ret_rows, err);
         first = first < 0 ? first : r;
-        PQclear(res);
+        pq.PQclear(res);
     }
 }

@@ -8,6 +8,7 @@
  *   postgres_url.c     where to connect: names looked up without blocking a loop
  *   postgres_stmt.c    prepared statements and bound values
  *   postgres_run.c     one statement, or a transaction in a pipeline
+ *   postgres_lib.c     loading libpq, whose functions are members of struct pq
  *
  * A connection belongs to no thread: who takes it from the pool watches its socket on his own loop
  * (or with poll(), on a plain thread) until he gives it back. That costs two epoll_ctl() a call and
@@ -19,8 +20,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "runtime/io.h"
+#include "store/postgres_lib.h"
 #include "store/store_int.h"
-#include <libpq-fe.h>
 #include <poll.h>
 #include <pthread.h>
 

@@ -23,7 +23,7 @@ static int take_result(struct pg_conn *c, PGresult *res, struct store_call *call
         return r;
     call->changed = pg_result_changed(res);
     bool has_rows =
-        PQresultStatus(res) == PGRES_SINGLE_TUPLE || PQresultStatus(res) == PGRES_TUPLES_OK;
+        pq.PQresultStatus(res) == PGRES_SINGLE_TUPLE || pq.PQresultStatus(res) == PGRES_TUPLES_OK;
     return call->want_rows && has_rows ? pg_result_rows(res, rows, call->err) : 0;
 }
 
@@ -38,8 +38,8 @@ static int take_results(
         if (r < 0 || !res)
             return r;
         r = take_result(c, res, call, rows, undone);
-        c->broken |= r < 0 && PQresultStatus(res) == PGRES_SINGLE_TUPLE;
-        PQclear(res);
+        c->broken |= r < 0 && pq.PQresultStatus(res) == PGRES_SINGLE_TUPLE;
+        pq.PQclear(res);
         if (r < 0)
             return c->broken ? r : pg_conn_drain(c, call->deadline, r);
     }
@@ -57,7 +57,7 @@ static int run_one(struct pg_conn *c, struct store_call *call, bool *ret_again)
     struct rows_builder rows;
     rows_init(&rows);
     if (call->want_rows)
-        (void)PQsetSingleRowMode(c->pg);
+        (void)pq.PQsetSingleRowMode(c->pg);
     bool undone = false;
     r = take_results(c, call, &rows, &undone);
     if (r == 0 && call->want_rows)
@@ -96,11 +96,11 @@ static void take(struct pipeline *p, PGresult *res)
 {
     if (!res)
         p->taken++; /* the end of one statement's results */
-    else if (PQresultStatus(res) == PGRES_PIPELINE_SYNC)
+    else if (pq.PQresultStatus(res) == PGRES_PIPELINE_SYNC)
         p->synced = true;
-    else if (PQresultStatus(res) != PGRES_PIPELINE_ABORTED && p->failed == 0)
+    else if (pq.PQresultStatus(res) != PGRES_PIPELINE_ABORTED && p->failed == 0)
         take_statement(p, res);
-    PQclear(res);
+    pq.PQclear(res);
 }
 
 /* Takes the answers that are there, and writes what the socket takes. */
@@ -108,7 +108,7 @@ static int pump(struct pipeline *p)
 {
     PGconn *pg = p->c->pg;
     for (;;) {
-        int more = PQflush(pg);
+        int more = pq.PQflush(pg);
         if (more < 0)
             return pg_conn_lost(p->c, p->call->err);
         if (more == 0)
@@ -116,17 +116,17 @@ static int pump(struct pipeline *p)
         int r = pg_conn_wait(p->c, POLLIN | POLLOUT, p->call->deadline);
         if (r < 0)
             return r;
-        if (!PQconsumeInput(pg))
+        if (!pq.PQconsumeInput(pg))
             return pg_conn_lost(p->c, p->call->err);
-        while (p->taken < p->sent && !PQisBusy(pg))
-            take(p, PQgetResult(pg));
+        while (p->taken < p->sent && !pq.PQisBusy(pg))
+            take(p, pq.PQgetResult(pg));
     }
 }
 
 static int send_all(struct pipeline *p)
 {
     struct store_call *call = p->call;
-    if (!PQsendQueryParams(p->c->pg, "BEGIN", 0, NULL, NULL, NULL, NULL, 0))
+    if (!pq.PQsendQueryParams(p->c->pg, "BEGIN", 0, NULL, NULL, NULL, NULL, 0))
         return pg_conn_lost(p->c, call->err);
     p->sent = 1;
     for (unsigned i = 0; i < call->n; i++) {
@@ -138,7 +138,7 @@ static int send_all(struct pipeline *p)
         if (r < 0)
             return r;
     }
-    return PQpipelineSync(p->c->pg) ? 0 : pg_conn_lost(p->c, call->err);
+    return pq.PQpipelineSync(p->c->pg) ? 0 : pg_conn_lost(p->c, call->err);
 }
 
 static int take_all(struct pipeline *p)
@@ -156,12 +156,12 @@ static int take_all(struct pipeline *p)
 /* All statements were answered, p->failed says how; or not 0, and the connection is broken. */
 static int run_pipeline(struct pipeline *p)
 {
-    if (!PQenterPipelineMode(p->c->pg))
+    if (!pq.PQenterPipelineMode(p->c->pg))
         return pg_conn_lost(p->c, p->call->err);
     int r = send_all(p);
     if (r == 0)
         r = take_all(p);
-    if (r == 0 && !PQexitPipelineMode(p->c->pg))
+    if (r == 0 && !pq.PQexitPipelineMode(p->c->pg))
         r = pg_conn_lost(p->c, p->call->err);
     p->c->broken |= r < 0;
     return r;

@@ -160,7 +160,7 @@ static int send_prepare(struct pg_conn *c, const struct pg_stmt *p, char *err)
     if (sql && params != p->n) {
         store_say(err, "the statement has %u parameters, %u were given", params, p->n);
         r = -EIO;
-    } else if (sql && !PQsendPrepare(c->pg, p->name, sql, (int)p->n, p->types)) {
+    } else if (sql && !pq.PQsendPrepare(c->pg, p->name, sql, (int)p->n, p->types)) {
         r = pg_conn_lost(c, err);
     }
     free(sql);
@@ -170,7 +170,7 @@ static int send_prepare(struct pg_conn *c, const struct pg_stmt *p, char *err)
 static int prepare(struct pg_conn *c, const struct pg_stmt *p, int64_t deadline, char *err)
 {
     int r = send_prepare(c, p, err), first = 0;
-    for (PGresult *res = NULL; r == 0; PQclear(res)) {
+    for (PGresult *res = NULL; r == 0; pq.PQclear(res)) {
         r = pg_conn_result(c, deadline, &res, first < 0 ? NULL : err);
         if (r < 0 || !res)
             break;
@@ -201,7 +201,7 @@ int pg_stmt_send(struct pg_conn *c, const struct store_stmt *s, char *err)
     if (r < 0)
         return r;
     const struct pg_binding *b = c->binding;
-    if (PQsendQueryPrepared(c->pg, p->name, (int)s->n, b->values, b->lengths, b->formats, 0))
+    if (pq.PQsendQueryPrepared(c->pg, p->name, (int)s->n, b->values, b->lengths, b->formats, 0))
         return 0;
     return pg_conn_lost(c, err);
 }
@@ -229,13 +229,13 @@ static const struct state {
 
 int pg_result_error(struct pg_conn *c, const PGresult *res, bool *ret_undone, char *err)
 {
-    ExecStatusType status = PQresultStatus(res);
+    ExecStatusType status = pq.PQresultStatus(res);
     if (status != PGRES_FATAL_ERROR && status != PGRES_BAD_RESPONSE && status != PGRES_EMPTY_QUERY)
         return 0;
-    const char *code = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-    if (!code && PQstatus(c->pg) == CONNECTION_BAD)
+    const char *code = pq.PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    if (!code && pq.PQstatus(c->pg) == CONNECTION_BAD)
         return pg_conn_lost(c, err);
-    const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *text = pq.PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     store_say(err, "PostgreSQL: %s (%s)", text ? text : "no statement", code ? code : "-");
     for (unsigned i = 0; code && i < ARRAY_LEN(states); i++)
         if (strncmp(code, states[i].code, strlen(states[i].code)) == 0) {
@@ -251,9 +251,9 @@ int pg_result_error(struct pg_conn *c, const PGresult *res, bool *ret_undone, ch
 
 int64_t pg_result_changed(PGresult *res)
 {
-    if (strncmp(PQcmdStatus(res), "SELECT", 6) == 0)
+    if (strncmp(pq.PQcmdStatus(res), "SELECT", 6) == 0)
         return 0;
-    return strtoll(PQcmdTuples(res), NULL, 10);
+    return strtoll(pq.PQcmdTuples(res), NULL, 10);
 }
 
 static int parse_int(const char *text, struct store_value *ret)
@@ -280,12 +280,12 @@ static struct str unhex(char *text, int n)
 
 static int cell(const PGresult *res, int row, int column, struct store_value *ret)
 {
-    char *text = PQgetvalue(res, row, column);
-    int n = PQgetlength(res, row, column);
+    char *text = pq.PQgetvalue(res, row, column);
+    int n = pq.PQgetlength(res, row, column);
     *ret = store_null();
-    if (PQgetisnull(res, row, column))
+    if (pq.PQgetisnull(res, row, column))
         return 0;
-    switch (PQftype(res, column)) {
+    switch (pq.PQftype(res, column)) {
     case OID_INT8:
     case OID_INT4:
     case OID_INT2:
@@ -309,14 +309,14 @@ static int cell(const PGresult *res, int row, int column, struct store_value *re
 
 int pg_result_rows(const PGresult *res, struct rows_builder *rows, char *err)
 {
-    int columns = PQnfields(res);
+    int columns = pq.PQnfields(res);
     for (int i = 0; rows->columns < (unsigned)columns && i < columns; i++)
-        rows_column(rows, str_of(PQfname(res, i)));
-    for (int row = 0; row < PQntuples(res); row++)
+        rows_column(rows, str_of(pq.PQfname(res, i)));
+    for (int row = 0; row < pq.PQntuples(res); row++)
         for (int i = 0; i < columns; i++) {
             struct store_value v;
             if (cell(res, row, i, &v) < 0) {
-                store_say(err, "column %s is not an integer", PQfname(res, i));
+                store_say(err, "column %s is not an integer", pq.PQfname(res, i));
                 return -EIO;
             }
             rows_cell(rows, v);

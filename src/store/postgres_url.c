@@ -45,10 +45,10 @@ int pg_url_parse(struct pg_url *u, const struct secret *url, char *err)
     char *text = str_dup(secret_reveal(url)), *why = NULL;
     if (!text)
         return -ENOMEM;
-    u->options = is_postgres_url(text) ? PQconninfoParse(text, &why) : NULL;
+    u->options = is_postgres_url(text) ? pq.PQconninfoParse(text, &why) : NULL;
     mem_wipe(text, strlen(text));
     free(text);
-    PQfreemem(why); /* quotes the URL, and with it the password */
+    pq.PQfreemem(why); /* quotes the URL, and with it the password */
     const char *host = option(u, "host");
     if (!u->options || !is_sound(host, option(u, "port")))
         store_say(err, URL_HELP);
@@ -64,7 +64,7 @@ void pg_url_free(struct pg_url *u)
     char *password = option(u, "password");
     if (password)
         mem_wipe(password, strlen(password));
-    PQconninfoFree(u->options);
+    pq.PQconninfoFree(u->options);
     u->options = NULL;
 }
 
@@ -200,7 +200,7 @@ static PGconn *start(const struct pg_url *u, const struct lists *l)
     set(o, "client_encoding", "UTF8");
     set(o, "keepalives_idle", "30");
     set(o, "keepalives_interval", "10");
-    PGconn *pg = PQconnectStartParams(o->keys, o->values, 0);
+    PGconn *pg = pq.PQconnectStartParams(o->keys, o->values, 0);
     free(o);
     return pg;
 }
