@@ -4,6 +4,7 @@
  * that a killed process left is sealed at the next start, with the time of its last change.
  */
 #include "journal/bodies_int.h"
+#include "journal/files_int.h"
 #include "journal/journal_int.h"
 
 #include <dirent.h>
@@ -333,9 +334,10 @@ int64_t bodies_tend(struct bodies *b)
 /* What a process that had more threads left staged. */
 static int flush_left(struct bodies *b)
 {
-    int r = 0;
+    uint64_t end;
+    int r = file_numbers_end(b->dir, STR("stage-"), &end);
 
-    for (unsigned i = b->n_slots; r == 0 && i < RINGS_MAX; i++) {
+    for (unsigned i = b->n_slots; r == 0 && i < MIN(end, RINGS_MAX); i++) {
         struct body_slot s = {0};
         r = stage_open(b->dir, i, false, &s);
         if (r == -ENOENT) {

@@ -83,6 +83,8 @@ int file_map(int dir, const char *name, bool make, size_t size, char **ret)
     void *p = r < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (r == 0 && p == MAP_FAILED)
         r = -errno;
+    if (r == 0) /* else its first page brings megabytes of zeros with it, as far as is read ahead */
+        (void)madvise(p, size, MADV_RANDOM);
     close(fd);
     *ret = p;
     return r;
@@ -105,6 +107,35 @@ int file_write(int dir, const char *name, struct str text, mode_t mode)
     if (r < 0)
         unlinkat(dir, temp, 0);
     return r < 0 ? r : dir_sync(dir);
+}
+
+/* The folder's names, from the first; the caller closes it. NULL: errno. */
+static DIR *open_names(int dir)
+{
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+    if (!d && fd >= 0)
+        close(fd);
+    return d;
+}
+
+int file_numbers_end(int dir, struct str prefix, uint64_t *ret)
+{
+    DIR *d = open_names(dir);
+    struct dirent *e;
+    uint64_t n;
+
+    *ret = 0;
+    if (!d)
+        return -errno;
+    while ((e = readdir(d))) {
+        struct str name = str_of(e->d_name);
+        if (str_starts(name, prefix) && str_u64(str_from(name, prefix.n), &n) == 0)
+            *ret = MAX(*ret, n + 1);
+    }
+    closedir(d);
+    return 0;
 }
 
 /* --- segments --- */
@@ -153,17 +184,12 @@ static int collect(DIR *d, uint64_t **ret, size_t *ret_n)
 
 int segment_list(int dir, uint64_t **ret, size_t *ret_n)
 {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *d = open_names(dir);
 
     *ret = NULL;
     *ret_n = 0;
-    if (!d) {
-        int err = -errno;
-        if (fd >= 0)
-            close(fd);
-        return err;
-    }
+    if (!d)
+        return -errno;
     int r = collect(d, ret, ret_n);
     closedir(d);
     if (r < 0) {

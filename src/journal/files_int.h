@@ -22,6 +22,9 @@ int dir_sync(int dir);
  * process when the disk is full. 0 or -errno. */
 int file_map(int dir, const char *name, bool make, size_t size, char **ret);
 
+/* One more than the highest N of the files called prefixN, 0 when there are none; or -errno. */
+int file_numbers_end(int dir, struct str prefix, uint64_t *ret);
+
 #define SEGMENT_NAME 32
 void segment_name(uint64_t first_seq, char out[static SEGMENT_NAME]);
 /* The first seq of each segment, ascending; the caller frees *ret. */

@@ -338,14 +338,18 @@ static int open_rings(struct walk *w)
 {
     struct journal *j = w->j;
     char name[32];
+    uint64_t end;
+    int r = file_numbers_end(j->dir, STR("ring-"), &end);
 
+    if (r < 0)
+        return r;
     j->n_rings = j->s.threads + 1;
-    for (unsigned i = 0; i < RINGS_MAX; i++) {
+    end = MIN(MAX(end, j->n_rings), RINGS_MAX);
+    for (unsigned i = 0; i < end; i++) {
         snprintf(name, sizeof(name), "ring-%u", i);
         if (i > j->s.threads && faccessat(j->dir, name, F_OK, 0) < 0)
             continue;
-        int r = ring_open(j->dir, i, &j->rings[i]);
-        if (r < 0)
+        if ((r = ring_open(j->dir, i, &j->rings[i])) < 0)
             return r;
         uint64_t records;
         w->lost_ring_bytes += ring_recover(&j->rings[i], j->chain.ring_end[i], &records);
