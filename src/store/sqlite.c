@@ -147,6 +147,7 @@ static void *thread_main(void *arg)
         if (!handed_on)
             finish(job, r);
     }
+    sqlite_memory_thread_end();
     return NULL;
 }
 

@@ -146,12 +146,6 @@ static int set_up(struct sqlite_conn *c, char *err)
 
 static pthread_once_t configured = PTHREAD_ONCE_INIT;
 
-/* Nobody reads how much memory it uses, for which it would take a lock at every allocation. */
-static void configure(void)
-{
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-}
-
 int sqlite_conn_open(const char *path, enum sqlite_role role, struct sqlite_conn **ret, char *err)
 {
     int r = role == SQLITE_WRITES ? make_private(path, err) : 0;
@@ -166,7 +160,7 @@ int sqlite_conn_open(const char *path, enum sqlite_role role, struct sqlite_conn
     list_init(&c->used);
     sqlite_conn_limit(c, clock_now() + OPEN_NS, NULL);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    pthread_once(&configured, configure);
+    pthread_once(&configured, sqlite_memory_configure);
     if (sqlite3_open_v2(path, &c->db, flags, NULL) != SQLITE_OK)
         r = c->db ? fail(c, err) : -ENOMEM;
     else
@@ -194,6 +188,7 @@ void sqlite_conn_close(struct sqlite_conn *c)
     list_each(&c->used, it) forget(c, list_entry(it, struct cached, used));
     map_free(&c->by_sql);
     (void)sqlite3_close(c->db);
+    sqlite_memory_thread_end();
     free(c);
 }
 

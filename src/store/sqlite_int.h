@@ -23,6 +23,12 @@ void sqlite_conn_limit(struct sqlite_conn *c, int64_t deadline, struct latch *la
 int sqlite_conn_run(struct sqlite_conn *c, struct store_call *call);
 bool sqlite_conn_is_up(const struct sqlite_conn *c); /* the last call met no fault of the file */
 
+/* --- sqlite_memory.c --- */
+
+void sqlite_memory_configure(void); /* before anything else of SQLite */
+/* Gives back what this thread keeps. */
+void sqlite_memory_thread_end(void);
+
 /* Blocks; latch as above. */
 int sqlite_copy(const char *from, const char *to, int64_t deadline, struct latch *latch, char *err);
 
