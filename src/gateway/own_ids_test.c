@@ -37,7 +37,7 @@ static int look_inside(struct str json, struct arena *a, struct own_ids *ids)
 
     own_ids_words(words, 1);
     json_set_init(&set, NULL, 0, words, OWN_WORDS);
-    CHECK_EQ(json_scan_set(json, &set, NULL, &seen, &top, &e), 0);
+    must(json_scan_set(json, &set, NULL, &seen, &top, &e) == 0);
     return seen ? own_ids_inside(json, a, ids) : 0;
 }
 

@@ -293,7 +293,7 @@ static unsigned words_of(const char *text)
     unsigned seen;
 
     json_set_init(&set, wants, N, words, WORDS);
-    CHECK_EQ(json_scan_set(str_of(text), &set, spans, &seen, &top, &err), 0);
+    must(json_scan_set(str_of(text), &set, spans, &seen, &top, &err) == 0);
     return seen;
 }
 
