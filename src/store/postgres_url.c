@@ -61,6 +61,8 @@ int pg_url_parse(struct pg_url *u, const struct secret *url, char *err)
 
 void pg_url_free(struct pg_url *u)
 {
+    if (!u->options)
+        return; /* and maybe no libpq either */
     char *password = option(u, "password");
     if (password)
         mem_wipe(password, strlen(password));

@@ -504,6 +504,25 @@ def test_a_data_folder_that_cannot_be_made(tmp_path):
     assert "Sanitizer" not in done.stderr
 
 
+@pytest.mark.parametrize("words", [(), ("serve",), ("keys",), ("keys", "list"), ("logs", "tail"),
+                                   ("audit", "verify"), ("backup",), ("config", "check")])
+def test_help_stands_behind_every_command(words):
+    done = run_program(*words, "--help")
+    assert done.returncode == 0 and not done.stderr
+    assert done.stdout.startswith("Usage: smartflow") and "keys create" in done.stdout
+
+
+def test_a_client_library_of_postgresql_that_cannot_be_used(tmp_path):
+    """It is loaded only where PostgreSQL is configured."""
+    (tmp_path / "libpq.so.5").write_text("", encoding="ascii")
+    env = {"PROXY_PORT": "0", "MANAGEMENT_PORT": "0", "SMARTFLOW_DATA": str(tmp_path / "data"),
+           "LD_LIBRARY_PATH": str(tmp_path)}
+    assert run_program("--version", env=env).returncode == 0
+    done = run_program("serve", env=env | {"DATABASE_URL": "postgres://u:p@127.0.0.1:1/x"})
+    assert done.returncode == 1 and "libpq5" in done.stderr
+    assert "Sanitizer" not in done.stderr
+
+
 @pytest.mark.parametrize("text,line,words", [
     ("proxy:\n  port: many\n", 2, "PROXY_PORT must be a port number"),
     ("proxy:\n  prot: 1\n", 2, "did you mean PROXY_PORT"),
