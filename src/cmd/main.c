@@ -63,8 +63,6 @@ static int parse_options(int argc, char **argv, struct options *o)
             o->config = argv[++i];
         } else if (!strcmp(argv[i], "--roles") && has_value) {
             setenv("SMARTFLOW_ROLES", argv[++i], 1);
-        } else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            exit(usage(stdout));
         } else {
             fprintf(stderr, "smartflow: unknown argument '%s'\n", argv[i]);
             return -1;
@@ -158,10 +156,21 @@ static int endpoints(void)
     return 0;
 }
 
+/* Behind any command, too. */
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return true;
+    return argc == 2 && !strcmp(argv[1], "help");
+}
+
 static int run(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
 
+    if (asks_for_help(argc, argv))
+        return usage(stdout);
     if (!strcmp(command, "serve"))
         return serve(argc - 2, argv + 2);
     if (!strcmp(command, "config"))
@@ -182,8 +191,6 @@ static int run(int argc, char **argv)
         return audit_command(argc - 2, argv + 2);
     if (!strcmp(command, "version") || !strcmp(command, "--version"))
         return puts("smartflow " SF_VERSION) < 0;
-    if (!strcmp(command, "--help") || !strcmp(command, "-h") || !strcmp(command, "help"))
-        return usage(stdout);
     return usage(stderr);
 }
 
