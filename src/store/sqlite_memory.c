@@ -10,6 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__has_feature)
+#define ASAN __has_feature(address_sanitizer)
+#elif defined(__SANITIZE_ADDRESS__)
+#define ASAN 1
+#else
+#define ASAN 0
+#endif
+#define POOLED (!ASAN) /* it is to see each piece */
+
 #define STEP       64
 #define CLASSES    32                  /* up to 2 KiB */
 #define KEPT_BYTES ((size_t)16 * 1024) /* of each size, by each thread */
@@ -111,9 +120,8 @@ void sqlite_memory_configure(void)
 
     /* Nobody reads how much it uses, for which it would take a lock at every allocation. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-#ifndef __SANITIZE_ADDRESS__ /* which is to see each piece */
-    sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
-#endif
+    if (POOLED)
+        sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
 }
 
 void sqlite_memory_thread_end(void)
