@@ -65,10 +65,9 @@ struct json_word {
 
 #define JSON_MAX_WORDS 40
 
-/* What one kind of text is scanned for, made once. wants and words must outlive it; words begin
- * with a letter or '_'. */
+/* What one kind of text is scanned for, made once. The words and all names must outlive it; words
+ * begin with a letter or '_'. */
 struct json_set {
-    const struct json_want *wants;
     const struct json_word *words;
     unsigned n, words_n;
     /* the rest is for json/watch.c */

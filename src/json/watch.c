@@ -27,8 +27,7 @@ void json_set_init(struct json_set *s, const struct json_want *wants, size_t n,
     const struct json_word *words, size_t words_n)
 {
     must(n <= JSON_MAX_WANTS && words_n <= JSON_MAX_WORDS);
-    *s = (struct json_set){
-        .wants = wants, .words = words, .n = (unsigned)n, .words_n = (unsigned)words_n};
+    *s = (struct json_set){.words = words, .n = (unsigned)n, .words_n = (unsigned)words_n};
     for (size_t i = 0; i < n; i++)
         set_want(s, i, wants[i].path);
     for (size_t i = 0; i < words_n; i++) {
