@@ -189,7 +189,7 @@ static void test_kill(void)
     t_begin();
     for (; round < rounds && !wrong; round++) {
         memset(shared, 0, sizeof(*shared));
-        uint64_t after = round % 10 == 9 ? 0 : random_below(round % 3 ? 3000 : 100);
+        uint64_t after = round % 10 == 9 ? 0 : 1 + random_below(round % 3 ? 3000 : 100);
         size_t segment = round % 2 ? (size_t)128 << 10 : 0;
         wrong = run_and_kill(shared, done, after, segment) ? check_round(shared, &seq, done)
                                                            : "the child ended";
