@@ -35,18 +35,15 @@ static const struct json_want wants[BODY_MEMBERS] = {
 };
 
 /* Names that call for a closer look, wherever they stand. */
-static struct json_word words[OWN_WORDS + CHAT_FIT_WORDS + ESTIMATE_WORDS + CANON_SIGN_WORDS];
 static struct json_set looked_for;
 
 __attribute__((constructor)) static void make_set(void)
 {
-    struct json_word *w = words;
-
-    own_ids_words(w, NAMES_FILES);
-    chat_fit_words(w += OWN_WORDS, NAMES_QUIRKS);
-    estimate_words(w += CHAT_FIT_WORDS, NAMES_PICTURES);
-    canon_sign_words(w += ESTIMATE_WORDS, NAMES_SIGNS);
-    json_set_init(&looked_for, wants, BODY_MEMBERS, words, ARRAY_LEN(words));
+    json_set_init(&looked_for, wants, BODY_MEMBERS);
+    own_ids_watch(&looked_for, NAMES_FILES);
+    chat_fit_watch(&looked_for, NAMES_QUIRKS);
+    estimate_watch(&looked_for, NAMES_PICTURES);
+    canon_sign_watch(&looked_for, NAMES_SIGNS);
 }
 
 #define T(t) (1u << JSON_##t)

@@ -56,8 +56,7 @@ int own_ids_find(struct exchange *x, struct own_ids *ret);
 /* Those in a JSON text alone (valid, any depth). -E2BIG: more than OWN_IDS_MAX; -ENOMEM. */
 int own_ids_inside(struct str json, struct arena *a, struct own_ids *ids);
 /* The names of members that tell whether there may be any. */
-#define OWN_WORDS 8
-void own_ids_words(struct json_word ret[static OWN_WORDS], uint8_t mark);
+void own_ids_watch(struct json_set *set, uint8_t mark);
 
 /* The same of a line of a batch's file, valid or not; and which response and conversation the call
  * in it goes on with. */

@@ -184,12 +184,10 @@ static int walk(struct str json, bool line, struct arena *a, struct own_ids *ids
     return r;
 }
 
-_Static_assert(ARRAY_LEN(everywhere) == OWN_WORDS, "each is looked for");
-
-void own_ids_words(struct json_word ret[static OWN_WORDS], uint8_t mark)
+void own_ids_watch(struct json_set *set, uint8_t mark)
 {
-    for (unsigned i = 0; i < OWN_WORDS; i++)
-        ret[i] = (struct json_word){.name = everywhere[i].name, .mark = mark};
+    for (unsigned i = 0; i < ARRAY_LEN(everywhere); i++)
+        json_set_add(set, &(struct json_word){.name = everywhere[i].name}, 1, mark);
 }
 
 int own_ids_inside(struct str json, struct arena *a, struct own_ids *ids)

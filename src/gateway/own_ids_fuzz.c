@@ -45,15 +45,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct str json = str_at((const char *)data, n);
     struct own_ids ids = {0};
     struct arena a;
-    struct json_word words[OWN_WORDS];
     struct json_set set;
     struct json_error e;
     enum json_type top;
     unsigned seen;
     unsigned at = 0;
 
-    own_ids_words(words, 1);
-    json_set_init(&set, NULL, 0, words, OWN_WORDS);
+    json_set_init(&set, NULL, 0);
+    own_ids_watch(&set, 1);
     if (n > 65536 || json_scan_set(json, &set, NULL, &seen, &top, &e) < 0)
         return 0;
     if (top != JSON_OBJECT && top != JSON_ARRAY)

@@ -29,14 +29,13 @@ static struct str found_by(
 
 static int look_inside(struct str json, struct arena *a, struct own_ids *ids)
 {
-    struct json_word words[OWN_WORDS];
     struct json_set set;
     struct json_error e;
     enum json_type top;
     unsigned seen;
 
-    own_ids_words(words, 1);
-    json_set_init(&set, NULL, 0, words, OWN_WORDS);
+    json_set_init(&set, NULL, 0);
+    own_ids_watch(&set, 1);
     must(json_scan_set(json, &set, NULL, &seen, &top, &e) == 0);
     return seen ? own_ids_inside(json, a, ids) : 0;
 }

@@ -224,7 +224,7 @@ int json_scan(struct str text, const struct json_want *wants, struct json_span *
 
     if (!n)
         return json_scan_set(text, &none, NULL, &marks, ret_top, ret_err);
-    json_set_init(&set, wants, n, NULL, 0);
+    json_set_init(&set, wants, n);
     return json_scan_set(text, &set, spans, &marks, ret_top, ret_err);
 }
 

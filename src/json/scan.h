@@ -60,24 +60,24 @@ int json_scan(struct str text, const struct json_want *wants, struct json_span *
 struct json_word {
     struct str name;
     bool prefix;
-    uint8_t mark; /* bits that it is noticed by */
 };
 
 #define JSON_MAX_WORDS 40
 
-/* What one kind of text is scanned for, made once. The words and all names must outlive it; words
- * begin with a letter or '_'. */
+/* What one kind of text is scanned for, made once. Names must outlive it. */
 struct json_set {
-    const struct json_word *words;
     unsigned n, words_n;
     /* the rest is for json/watch.c */
     const char *names[2][JSON_MAX_WANTS]; /* by level; level 1 is NULL when a path has one part */
     uint8_t lengths[2][JSON_MAX_WANTS];   /* of the names; where there is none, 0 */
     uint32_t word_lengths[32]; /* by the first letter's low bits: bit n = some word has n bytes */
     uint64_t words_by[32];     /* the words with such a first letter */
+    struct json_word words[JSON_MAX_WORDS];
+    uint8_t marks[JSON_MAX_WORDS];
 };
-void json_set_init(struct json_set *s, const struct json_want *wants, size_t n,
-    const struct json_word *words, size_t words_n);
+void json_set_init(struct json_set *s, const struct json_want *wants, size_t n);
+/* Words that are noticed by the bits of mark; they begin with a letter or '_'. */
+void json_set_add(struct json_set *s, const struct json_word *words, size_t n, uint8_t mark);
 
 /* json_scan() for such a set. *ret_marks: those of all words that are names of members; all bits
  * when a name is written with escapes, as it may be any. */

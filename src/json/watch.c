@@ -23,17 +23,24 @@ static void set_want(struct json_set *s, size_t i, struct str path)
     s->lengths[1][i] = dot ? (uint8_t)(path.n - first - 1) : 0;
 }
 
-void json_set_init(struct json_set *s, const struct json_want *wants, size_t n,
-    const struct json_word *words, size_t words_n)
+void json_set_init(struct json_set *s, const struct json_want *wants, size_t n)
 {
-    must(n <= JSON_MAX_WANTS && words_n <= JSON_MAX_WORDS);
-    *s = (struct json_set){.words = words, .n = (unsigned)n, .words_n = (unsigned)words_n};
+    must(n <= JSON_MAX_WANTS);
+    memset(s, 0, offsetof(struct json_set, words)); /* those are counted */
+    s->n = (unsigned)n;
     for (size_t i = 0; i < n; i++)
         set_want(s, i, wants[i].path);
-    for (size_t i = 0; i < words_n; i++) {
+}
+
+void json_set_add(struct json_set *s, const struct json_word *words, size_t n, uint8_t mark)
+{
+    must(n <= JSON_MAX_WORDS - s->words_n);
+    for (size_t i = 0; i < n; i++) {
         struct str name = words[i].name;
         must(name.n && name.n < 31);
-        s->words_by[name.p[0] & 31] |= (uint64_t)1 << i;
+        s->words[s->words_n] = words[i];
+        s->marks[s->words_n] = mark;
+        s->words_by[name.p[0] & 31] |= (uint64_t)1 << s->words_n++;
         s->word_lengths[name.p[0] & 31] |=
             words[i].prefix ? ~(uint32_t)0 << name.n : (uint32_t)1 << name.n;
     }
@@ -54,9 +61,10 @@ unsigned watch_marks_of(const struct json_set *set, struct str key)
     unsigned marks = 0;
 
     for (uint64_t left = set->words_by[key.p[0] & 31]; left; left &= left - 1) {
-        const struct json_word *w = &set->words[__builtin_ctzll(left)];
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        const struct json_word *w = &set->words[i];
         if (w->prefix ? str_istarts(key, w->name) : str_ieq(key, w->name))
-            marks |= w->mark;
+            marks |= set->marks[i];
     }
     return marks;
 }

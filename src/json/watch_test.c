@@ -283,16 +283,17 @@ enum { FILE_ID, THINK, TOP_K, WORDS };
 
 static unsigned words_of(const char *text)
 {
-    static const struct json_word words[WORDS] = {
-        [FILE_ID] = {STR_INIT("file_id"), false, 1 << FILE_ID},
-        [THINK] = {STR_INIT("think"), true, 1 << THINK},
-        [TOP_K] = {STR_INIT("top_k"), false, 1 << TOP_K}};
+    static const struct json_word words[WORDS] = {[FILE_ID] = {STR_INIT("file_id"), false},
+        [THINK] = {STR_INIT("think"), true},
+        [TOP_K] = {STR_INIT("top_k"), false}};
     struct json_set set;
     struct json_error err;
     enum json_type top;
     unsigned seen;
 
-    json_set_init(&set, wants, N, words, WORDS);
+    json_set_init(&set, wants, N);
+    for (unsigned i = 0; i < WORDS; i++)
+        json_set_add(&set, &words[i], 1, (uint8_t)(1 << i));
     must(json_scan_set(str_of(text), &set, spans, &seen, &top, &err) == 0);
     return seen;
 }

@@ -84,20 +84,19 @@ uint64_t tokens_guess(struct str text)
 
 /* --- counting them --- */
 
-void estimate_words(struct json_word ret[static ESTIMATE_WORDS], uint8_t mark)
+void estimate_watch(struct json_set *set, uint8_t mark)
 {
-    const struct json_word words[] = {
-        {STR_INIT("image_url"), false, mark},
-        {STR_INIT("inlineData"), false, mark},
-        {STR_INIT("inline_data"), false, mark},
-        {STR_INIT("file_data"), false, mark},
-        {STR_INIT("input_audio"), false, mark},
-        {STR_INIT("source"), false, mark}, /* {"type": "base64", …} or {"bytes": …} */
-        {STR_INIT("bytes"), false, mark},
+    static const struct json_word words[] = {
+        {STR_INIT("image_url"), false},
+        {STR_INIT("inlineData"), false},
+        {STR_INIT("inline_data"), false},
+        {STR_INIT("file_data"), false},
+        {STR_INIT("input_audio"), false},
+        {STR_INIT("source"), false}, /* {"type": "base64", …} or {"bytes": …} */
+        {STR_INIT("bytes"), false},
     };
 
-    _Static_assert(sizeof(words) == ESTIMATE_WORDS * sizeof(*ret), "all of them");
-    memcpy(ret, words, sizeof(words));
+    json_set_add(set, words, ARRAY_LEN(words), mark);
 }
 
 static bool has_pictures(const struct exchange *x)

@@ -30,8 +30,7 @@ uint64_t tokens_guess(struct str text);
  * is no measure; that suspends when it is large. */
 void estimate_make(struct exchange *x, unsigned default_output, struct estimate *e);
 /* The names of members that tell of pictures. */
-#define ESTIMATE_WORDS 7
-void estimate_words(struct json_word ret[static ESTIMATE_WORDS], uint8_t mark);
+void estimate_watch(struct json_set *set, uint8_t mark);
 /* A better one of the input: a guess in place of a rough one, else a count, which may suspend. */
 void estimate_refine(struct exchange *x, struct estimate *e);
 /* Counts the input. May suspend. */

@@ -411,7 +411,6 @@ enum canon_maker canon_sign_in(
  * provider would refuse. One pass at the speed of memory, for every call. */
 bool canon_sign_is_in(struct str body);
 /* The names of members whose values are such, in any dialect: without one there is none. */
-#define CANON_SIGN_WORDS 11
-void canon_sign_words(struct json_word ret[static CANON_SIGN_WORDS], uint8_t mark);
+void canon_sign_watch(struct json_set *set, uint8_t mark);
 
 #endif

@@ -40,13 +40,12 @@ struct chat_call {
     const struct model_facts *facts;
     struct str body;                  /* a valid JSON object, */
     const struct json_span *messages; /* and where its messages stand */
-    bool is_plain;                    /* no member in it is called by one of chat_fit_words() */
+    bool is_plain;                    /* no member in it is called by one of chat_fit_watch() */
 };
 
 /* Names of members that even who takes all of OpenAI's dialect may not take, wherever they stand:
  * what bodies are to be scanned for. */
-#define CHAT_FIT_WORDS 6
-void chat_fit_words(struct json_word ret[static CHAT_FIT_WORDS], uint8_t mark);
+void chat_fit_watch(struct json_set *set, uint8_t mark);
 
 void chat_fit(const struct chat_call *call, struct chat_fit *ret);
 

@@ -324,19 +324,18 @@ static bool takes_all(const struct fit *f)
 }
 
 /* What even that does not take. */
-void chat_fit_words(struct json_word ret[static CHAT_FIT_WORDS], uint8_t mark)
+void chat_fit_watch(struct json_set *set, uint8_t mark)
 {
-    const struct json_word words[] = {
-        {STR_INIT("cache_control"), false, mark},
-        {STR_INIT("reasoning"), true, mark},
-        {STR_INIT("thinking"), true, mark},
-        {STR_INIT("tool_call_id"), false, mark},
-        {STR_INIT("top_k"), false, mark},
-        {STR_INIT("video_url"), false, mark},
+    static const struct json_word words[] = {
+        {STR_INIT("cache_control"), false},
+        {STR_INIT("reasoning"), true},
+        {STR_INIT("thinking"), true},
+        {STR_INIT("tool_call_id"), false},
+        {STR_INIT("top_k"), false},
+        {STR_INIT("video_url"), false},
     };
 
-    _Static_assert(sizeof(words) == CHAT_FIT_WORDS * sizeof(*ret), "all of them");
-    memcpy(ret, words, sizeof(words));
+    json_set_add(set, words, ARRAY_LEN(words), mark);
 }
 
 void chat_fit(const struct chat_call *c, struct chat_fit *ret)

@@ -18,14 +18,13 @@
 static bool find_messages(struct str body, struct json_span *ret)
 {
     const struct json_want want = {STR_INIT("messages")};
-    struct json_word words[CHAT_FIT_WORDS];
     struct json_set set;
     struct json_error e;
     enum json_type top;
     unsigned seen;
 
-    chat_fit_words(words, 1);
-    json_set_init(&set, &want, 1, words, CHAT_FIT_WORDS);
+    json_set_init(&set, &want, 1);
+    chat_fit_watch(&set, 1);
     must(json_scan_set(body, &set, ret, &seen, &top, &e) == 0);
     return !seen;
 }

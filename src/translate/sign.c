@@ -154,22 +154,21 @@ bool canon_sign_is_in(struct str body)
     return found;
 }
 
-void canon_sign_words(struct json_word ret[static CANON_SIGN_WORDS], uint8_t mark)
+void canon_sign_watch(struct json_set *set, uint8_t mark)
 {
-    const struct json_word words[] = {
-        {STR_INIT("signature"), false, mark}, /* Claude's, Converse's, reasoning_details' */
-        {STR_INIT("data"), false, mark},      /* thinking that is hidden, of the same */
-        {STR_INIT("encrypted_content"), false, mark},
-        {STR_INIT("redactedContent"), false, mark},
-        {STR_INIT("thoughtSignature"), false, mark},
-        {STR_INIT("thought_signature"), false, mark},
-        {STR_INIT("id"), false, mark},
-        {STR_INIT("call_id"), false, mark},
-        {STR_INIT("tool_call_id"), false, mark},
-        {STR_INIT("tool_use_id"), false, mark},
-        {STR_INIT("toolUseId"), false, mark},
+    static const struct json_word words[] = {
+        {STR_INIT("signature"), false}, /* Claude's, Converse's, reasoning_details' */
+        {STR_INIT("data"), false},      /* thinking that is hidden, of the same */
+        {STR_INIT("encrypted_content"), false},
+        {STR_INIT("redactedContent"), false},
+        {STR_INIT("thoughtSignature"), false},
+        {STR_INIT("thought_signature"), false},
+        {STR_INIT("id"), false},
+        {STR_INIT("call_id"), false},
+        {STR_INIT("tool_call_id"), false},
+        {STR_INIT("tool_use_id"), false},
+        {STR_INIT("toolUseId"), false},
     };
 
-    _Static_assert(sizeof(words) == CANON_SIGN_WORDS * sizeof(*ret), "all of them");
-    memcpy(ret, words, sizeof(words));
+    json_set_add(set, words, ARRAY_LEN(words), mark);
 }

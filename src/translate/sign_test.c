@@ -111,7 +111,7 @@ static void test_in_a_body(void)
     CHECK(canon_sign_is_in(body));
 }
 
-/* Where a dialect has room for a signature, the name says so: see canon_sign_words(). */
+/* Where a dialect has room for a signature, the name says so: see canon_sign_watch(). */
 static void test_names(void)
 {
     static const char *const bodies[] = {
@@ -130,14 +130,13 @@ static void test_names(void)
         "{\"messages\":[{\"content\":[{\"reasoningContent\":{\"redactedContent\":\"c21mbHdPQUJD\"}}"
         "]}]}",
     };
-    struct json_word words[CANON_SIGN_WORDS];
     struct json_set set;
     struct json_error e;
     enum json_type top;
     unsigned marks;
 
-    canon_sign_words(words, 4);
-    json_set_init(&set, NULL, 0, words, CANON_SIGN_WORDS);
+    json_set_init(&set, NULL, 0);
+    canon_sign_watch(&set, 4);
     for (unsigned i = 0; i < ARRAY_LEN(bodies); i++) {
         CHECK_EQ(json_scan_set(str_of(bodies[i]), &set, NULL, &marks, &top, &e), 0);
         CHECK_EQ(marks, 4);
