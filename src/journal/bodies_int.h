@@ -22,6 +22,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #define BODY_FILE_BYTES   ((uint64_t)16 << 20)
 #define BODY_MAX_MOST     ((size_t)8 << 20)
@@ -67,8 +68,10 @@ struct body_slot {
     char *data;
     uint64_t tail_seen;
     unsigned ring;
-    int fd; /* the writer's: the file that is written to, -1 = none */
+    int fd;        /* the writer's: the file that is written to, -1 = none */
+    int sealed_fd; /* and the one before, until its end is sure to be on the disk, -1 = none */
     uint32_t number;
+    off_t kept_from;     /* before it, the kernel was told twice to let go of the file */
     int64_t made;        /* monotonic */
     int64_t wiped_at;    /* monotonic: when nothing that is in a file was staged, */
     uint64_t wiped_head; /* and where the stream stood then */

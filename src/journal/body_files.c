@@ -67,6 +67,21 @@ static void close_file(struct body_slot *s)
     s->fd = -1;
 }
 
+static void close_sealed(struct body_slot *s)
+{
+    if (s->sealed_fd < 0)
+        return;
+    (void)posix_fadvise(s->sealed_fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(s->sealed_fd);
+    s->sealed_fd = -1;
+}
+
+static void close_both(struct body_slot *s)
+{
+    close_sealed(s);
+    close_file(s);
+}
+
 /* Its size in *ret_size: more than a head only when a killed process wrote it. */
 static int open_file(const struct bodies *b, struct body_slot *s, uint32_t number, off_t *ret_size)
 {
@@ -91,8 +106,21 @@ static int open_file(const struct bodies *b, struct body_slot *s, uint32_t numbe
     s->fd = fd;
     s->number = number;
     s->made = clock_now();
+    s->kept_from = 0;
     *ret_size = st.st_size;
     return 0;
+}
+
+/* Bodies are written once and seldom read. So the kernel is told to bring the span to the disk, and
+ * to let go of the one before, which is there by now: else they would push out of memory what is
+ * read, and each would take pages that nobody had before, which on a virtual machine the host has
+ * to find first. It waits for nothing; where the disk is slow, more stays in memory. */
+static void let_go(struct body_slot *s, off_t from, off_t until)
+{
+    off_t first = MIN(s->kept_from, from);
+
+    (void)posix_fadvise(s->fd, first, until - first, POSIX_FADV_DONTNEED);
+    s->kept_from = from;
 }
 
 /* What a file has already is not written again: after the machine stopped, the stage may be older.
@@ -104,12 +132,16 @@ static int write_span(const struct bodies *b, struct body_slot *s, uint64_t from
     int r = open_file(b, s, number, &size);
 
     from = MAX(from, number * BODY_FILE_BYTES + (uint64_t)size);
+    off_t first = (off_t)(from % BODY_FILE_BYTES), end = first;
     while (r == 0 && from < until) {
         uint64_t in_data = (from - s->page->base) % STAGE_BYTES;
         size_t n = (size_t)MIN(until - from, STAGE_BYTES - in_data);
-        r = write_at(s->fd, str_at(s->data + in_data, n), (off_t)(from % BODY_FILE_BYTES));
+        r = write_at(s->fd, str_at(s->data + in_data, n), end);
         from += n;
+        end += (off_t)n;
     }
+    if (r == 0)
+        let_go(s, first, end);
     return r;
 }
 
@@ -119,7 +151,9 @@ static void seal(struct body_slot *s, uint32_t number)
 {
     if (s->fd >= 0 && s->number == number)
         (void)mark_sealed(s->fd, clock_wall()); /* else the next start does it */
-    close_file(s);
+    close_sealed(s);
+    s->sealed_fd = s->fd;
+    s->fd = -1;
 }
 
 /* Where the pieces of at's file end. */
@@ -338,7 +372,7 @@ static int flush_left(struct bodies *b)
     int r = file_numbers_end(b->dir, STR("stage-"), &end);
 
     for (unsigned i = b->n_slots; r == 0 && i < MIN(end, RINGS_MAX); i++) {
-        struct body_slot s = {0};
+        struct body_slot s = {.fd = -1, .sealed_fd = -1};
         r = stage_open(b->dir, i, false, &s);
         if (r == -ENOENT) {
             r = 0;
@@ -348,7 +382,7 @@ static int flush_left(struct bodies *b)
             r = flush_slot(b, &s);
         if (r == 0)
             stage_delete(b->dir, &s);
-        close_file(&s);
+        close_both(&s);
         stage_close(&s);
     }
     return r;
@@ -377,7 +411,7 @@ int bodies_open(struct bodies *b, int dir, unsigned slots, size_t body_max, int6
         return r;
     each_file(b, meet_at_start, next);
     for (unsigned i = 0; i < b->n_slots; i++) {
-        close_file(&b->slots[i]);
+        close_both(&b->slots[i]);
         stage_go_on_at(&b->slots[i], next[i]);
     }
     bodies_tend(b);
@@ -392,7 +426,7 @@ void bodies_close(struct bodies *b)
             seal(s, s->number);
             stage_delete(b->dir, s);
         }
-        close_file(s);
+        close_both(s);
         stage_close(s);
         pthread_mutex_destroy(&s->lock);
     }

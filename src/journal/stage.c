@@ -86,7 +86,7 @@ int stage_open(int dir, unsigned ring, bool make, struct body_slot *s)
     atomic_store(&p->tail, tail);
     s->tail_seen = tail;
     s->ring = ring;
-    s->fd = -1;
+    s->fd = s->sealed_fd = -1;
     return 0;
 }
 
