@@ -22,9 +22,17 @@ void part_add(struct shared *s, struct counter *c, int64_t used, int64_t held)
         redis_after_change(s, c, c->used - old_used, c->held - old_held);
 }
 
+static bool is_over(int64_t expires_at, int64_t wall)
+{
+    return expires_at != 0 && expires_at <= wall;
+}
+
+/* A call that ends after its window did, changes what is over already and begins nothing anew: if
+ * the clock had jumped, it may jump back. */
 void counter_touch(struct shared *s, struct counter *c, int64_t expires_at, int64_t wall)
 {
-    if (unlikely(c->expires != 0 && c->expires <= wall)) { /* forgotten, though not swept yet */
+    /* forgotten, though not swept yet */
+    if (unlikely(is_over(c->expires, wall)) && !is_over(expires_at, wall)) {
         part_add(s, c, -c->used, -c->held);
         c->others_used = c->others_held = 0;
         c->there = false;
@@ -167,7 +175,7 @@ static void settle_one(struct shared *s, const struct shared_change *ch, uint64_
     must(ch->release >= 0);
     struct counter *c = counter_find(&s->table, ch->name, hash);
     if (!c) {
-        if (ch->expires_at != 0 && ch->expires_at <= wall)
+        if (is_over(ch->expires_at, wall))
             return; /* forgotten, and rightly so */
         c = counter_make(&s->table, ch->name, hash);
         if (!c)
@@ -205,7 +213,7 @@ void shared_settle(struct shared *s, const struct shared_change *changes, unsign
 static struct counter *find_alive(struct shared *s, struct str name)
 {
     struct counter *c = counter_find(&s->table, name, map_hash(name));
-    return c && c->expires != 0 && c->expires <= clock_wall() ? NULL : c;
+    return c && is_over(c->expires, clock_wall()) ? NULL : c;
 }
 
 void shared_part(struct shared *s, struct str name, int64_t *ret_used, int64_t *ret_held)
@@ -221,7 +229,7 @@ void shared_seed(struct shared *s, struct str name, int64_t used, int64_t expire
 {
     uint64_t hash = map_hash(name);
     int64_t wall = clock_wall();
-    if (expires_at != 0 && expires_at <= wall)
+    if (is_over(expires_at, wall))
         return;
     shared_lock(&s->lock);
     struct counter *c = find_or_make(s, name, hash);

@@ -235,6 +235,23 @@ WITH_NODE(test_expiry)
     CHECK_EQ(used, 0);
 }
 
+/* So that a clock that had jumped finds, once it is right again, what was used before. */
+WITH_NODE(test_settled_after_its_end)
+{
+    struct shared_change ch = {
+        .name = named("late"), .use = 3, .expires_at = clock_wall() + 30 * NS_PER_MS};
+    int64_t used, held;
+    shared_settle(s, &ch, 1);
+    WAIT_FOR(clock_wall() > ch.expires_at);
+    shared_settle(s, &ch, 1);
+    shared_part(s, ch.name, &used, &held);
+    CHECK_EQ(used, 0);
+    if (s->redis) /* which has forgotten it */
+        return;
+    struct counter *c = counter_find(&s->table, ch.name, map_hash(ch.name));
+    CHECK(c && c->used == 6);
+}
+
 WITH_NODE(test_seed)
 {
     struct str name = named("seed");
@@ -580,6 +597,7 @@ static void run_both(void)
     TAP_RUN(test_settle_under_load);
     TAP_RUN(test_numbers_are_bounded);
     TAP_RUN(test_expiry);
+    TAP_RUN(test_settled_after_its_end);
     TAP_RUN(test_seed);
     TAP_RUN(test_wait_across_loops);
     TAP_RUN(test_first_come_first_served);
