@@ -113,8 +113,8 @@ static int open_file(const struct bodies *b, struct body_slot *s, uint32_t numbe
 
 /* Bodies are written once and seldom read. So the kernel is told to bring the span to the disk, and
  * to let go of the one before, which is there by now: else they would push out of memory what is
- * read, and each would take pages that nobody had before, which on a virtual machine the host has
- * to find first. It waits for nothing; where the disk is slow, more stays in memory. */
+ * read, and each would take fresh pages, which was most of the writer's time. It waits for no
+ * writing; where the disk is slow, more stays in memory. */
 static void let_go(struct body_slot *s, off_t from, off_t until)
 {
     off_t first = MIN(s->kept_from, from);
