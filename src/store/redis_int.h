@@ -99,7 +99,8 @@ struct redis {
     atomic_bool connected; /* key-value and messages go there */
     atomic_bool sub_up;    /* messages come from there */
     atomic_uint nodes;
-    atomic_llong first_until; /* mono ns: calls wait for the first link so long; 0 = it came */
+    atomic_llong first_until; /* mono ns: calls wait for the first link so long; 0 = it came,
+                                 NEVER_NS = redis_start() is to come */
     atomic_bool need, posted; /* there is something to send; the owner was told so */
     uint64_t generation, outage;
     int64_t answer_ns;     /* see struct shared_settings */

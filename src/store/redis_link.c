@@ -52,6 +52,13 @@ static void rewrite(void *ctx, struct counter *c)
         counter_queue(r, c); /* a part that is nothing now may have been more there */
 }
 
+/* There may be parts of a process before this one, which was killed. */
+static void rewrite_first(void *ctx, struct counter *c)
+{
+    if (c->remote)
+        counter_queue(ctx, c);
+}
+
 static void link_up(struct redis *r)
 {
     struct shared *s = r->s;
@@ -61,6 +68,7 @@ static void link_up(struct redis *r)
     atomic_store(&r->first_until, 0);
     if (r->new_memory && r->was_up)
         r->recover_until = clock_now() + REDIS_RECOVER_NS;
+    bool first = !r->was_up;
     r->was_up = true;
     r->epoch_asked = false;
     shared_unlock(&s->lock);
@@ -68,7 +76,7 @@ static void link_up(struct redis *r)
     size_t at = 0;
     for (bool more = !r->no_scripts; more;) {
         shared_lock(&s->lock);
-        more = counters_walk(&s->table, &at, WALK_STEP, rewrite, r);
+        more = counters_walk(&s->table, &at, WALK_STEP, first ? rewrite_first : rewrite, r);
         shared_unlock(&s->lock);
     }
     event_set(&r->writable);

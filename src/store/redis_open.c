@@ -107,6 +107,7 @@ static void init_fields(struct redis *r, struct shared *s)
     r->s = s;
     r->outage = 1;
     atomic_store(&r->nodes, 1);
+    atomic_store(&r->first_until, NEVER_NS); /* until redis_start() says */
     r->conn.stream.io.fd = r->sub_conn.stream.io.fd = -1;
     buf_init(&r->out, REDIS_OUT_BYTES);
     buf_init(&r->writing, REDIS_OUT_BYTES);

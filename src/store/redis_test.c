@@ -628,22 +628,79 @@ WITH_REDIS(test_fill)
     CHECK_EQ(total(node[0], "b:{o}:fill2"), 100);
 }
 
+static struct shared *crash(unsigned i)
+{
+    struct shared *old = node[i];
+    link_down(old->redis, "crash"); /* says no more to Redis */
+    shared_stop(old);
+    node[i] = node_open_at(url, node_name[i], SHARED_DOWN_LOCAL);
+    return old;
+}
+
+static void bury(struct shared *old)
+{
+    while (old->redis->main)
+        co_sleep_until(clock_now() + NS_PER_MS);
+    shared_close(old);
+}
+
+static void reserve_early(void *arg)
+{
+    int *result = arg;
+    *result = reserve(node[0], "b:{o}:early", 1, 100);
+}
+
+/* A call that comes before the link was even begun waits for it: alone, this node knows nothing of
+ * what the others have used. */
+WITH_REDIS(test_call_before_the_link)
+{
+    int result = 1;
+    CHECK_EQ(reserve(node[1], "b:{o}:early", 100, 100), 0);
+    struct shared *old = crash(0);
+    must(co_spawn("early", reserve_early, &result, NULL) == 0);
+    co_yield ();
+    co_yield ();
+    CHECK_EQ(result, 1);
+    must(shared_start(node[0]) == 0);
+    WAIT_FOR(result != 1);
+    CHECK_EQ(result, -EDQUOT);
+    bury(old);
+}
+
+/* What a killed process held ends with its successor's first call, also when that call was over
+ * before there was a link. */
+WITH_REDIS(test_lease_of_the_process_before)
+{
+    struct shared_row row = row_of("l:{o}:again", 1, 1);
+    struct shared_change done = {.name = row.name, .kind = SHARED_LEASE, .release = 1};
+    unsigned which;
+    row.kind = SHARED_LEASE;
+    row.expires_at = 0;
+    CHECK_EQ(shared_reserve(node[0], &row, 1, &which), 0);
+    CHECK_EQ(shared_reserve(node[1], &row, 1, &which), -EDQUOT);
+    struct shared *old = crash(0);
+    kill(server.pid, SIGSTOP);
+    must(shared_start(node[0]) == 0);
+    int alone = shared_reserve(node[0], &row, 1, &which);
+    shared_settle(node[0], &done, 1);
+    kill(server.pid, SIGCONT);
+    CHECK_EQ(alone, 0);
+    WAIT_FOR(total(node[1], "l:{o}:again") == 0);
+    CHECK_EQ(shared_reserve(node[1], &row, 1, &which), 0);
+    bury(old);
+}
+
 /* A node that comes back after a crash: its ledger's word replaces what it left. */
 WITH_REDIS(test_seed_after_crash)
 {
     CHECK_EQ(reserve(node[0], "b:{o}:crash", 70, 100), 0);
     CHECK_EQ(reserve(node[1], "b:{o}:crash", 31, 100), -EDQUOT);
-    struct shared *old = node[0];
-    link_down(old->redis, "crash"); /* says no more to Redis */
-    shared_stop(old);
-    node[0] = node_open_at(url, node_name[0], SHARED_DOWN_LOCAL);
+    struct shared *old = crash(0);
     shared_seed(node[0], STR("b:{o}:crash"), 40, hour());
     must(shared_start(node[0]) == 0);
     WAIT_FOR(total(node[1], "b:{o}:crash") == 40); /* without any call there */
     CHECK_EQ(reserve(node[1], "b:{o}:crash", 60, 100), 0);
-    while (old->redis->main)
-        co_sleep_until(clock_now() + NS_PER_MS);
-    shared_close(old);
+    bury(old);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */
@@ -826,6 +883,8 @@ int main(void)
     TAP_RUN(test_sum_without_a_limit);
     TAP_RUN(test_fill);
     TAP_RUN(test_seed_after_crash);
+    TAP_RUN(test_call_before_the_link);
+    TAP_RUN(test_lease_of_the_process_before);
     TAP_RUN(test_messages_to_all_nodes);
     TAP_RUN(test_login);
     TAP_RUN(test_no_scripts);
