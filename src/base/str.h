@@ -59,6 +59,13 @@ int str_u64(struct str s, uint64_t *ret_value);
 /* The decimal digits of v to out; returns how many. */
 #define U64_DIGITS ((size_t)20) /* at most */
 size_t u64_put(char *out, uint64_t v);
+/* The bytes of s to where there is room for them; returns the place behind. */
+static inline char *str_put(char *to, struct str s)
+{
+    if (s.n)
+        memcpy(to, s.p, s.n);
+    return to + s.n;
+}
 
 /* A NUL-terminated heap copy; the caller frees it. NULL when memory is out. */
 char *str_dup(struct str s);

@@ -92,28 +92,6 @@ static struct str ws_protocols(struct exchange *x, struct str list)
     return arena_dup(&x->arena, buf_str(b));
 }
 
-static char *put(char *to, struct str s)
-{
-    memcpy(to, s.p, s.n);
-    return to + s.n;
-}
-
-static void add_line(struct buf *out, struct str name, struct str value)
-{
-    size_t n = name.n + value.n + 4;
-
-    if (unlikely(out->err || buf_reserve(out, n) < 0)) {
-        buf_addstr(out, name); /* fails, and stays so */
-        return;
-    }
-    char *to = put(out->p + out->n, name);
-    to = put(to, STR(": "));
-    if (value.n)
-        to = put(to, value);
-    put(to, STR("\r\n"));
-    out->n += n;
-}
-
 /* What tracing writes itself. */
 static bool is_trace_field(const struct http_field *h)
 {
@@ -158,15 +136,15 @@ static void translated_fields(struct exchange *x, struct buf *out)
     const struct translated *t = x->translated;
     const struct translated_made plain = {0}, *made = t ? &t->made : &plain;
 
-    add_line(
+    http_put_plain(
         out, STR("content-type"), made->sent_type.n ? made->sent_type : STR("application/json"));
-    add_line(out, STR("accept"),
+    http_put_plain(out, STR("accept"),
         made->wanted_type.n                   ? made->wanted_type
         : !x->stream                          ? STR("application/json")
         : x->face->dialect == DIALECT_BEDROCK ? STR("application/vnd.amazon.eventstream")
                                               : STR("text/event-stream"));
     if (x->face->dialect == DIALECT_ANTHROPIC && t && t->as_read.betas.n)
-        add_line(out, STR("anthropic-beta"), t->as_read.betas);
+        http_put_plain(out, STR("anthropic-beta"), t->as_read.betas);
 }
 
 static void client_fields(struct exchange *x, bool websocket, struct buf *out)
@@ -190,7 +168,7 @@ static void client_fields(struct exchange *x, bool websocket, struct buf *out)
             continue;
         if (websocket && h->id == HTTP_ORIGIN)
             continue;
-        add_line(out, h->name, h->value);
+        http_put_plain(out, h->name, h->value);
     }
     if (translated)
         translated_fields(x, out);
@@ -213,18 +191,18 @@ int gw_upstream_fields(struct exchange *x, const struct provider_face *face, str
     if (websocket) {
         buf_addstr(out, STR("connection: upgrade\r\nupgrade: websocket\r\n"
                             "sec-websocket-version: 13\r\n"));
-        add_line(out, STR("sec-websocket-key"), gw_ws_key(x));
+        http_put_plain(out, STR("sec-websocket-key"), gw_ws_key(x));
     }
     if (protocols.n)
-        add_line(out, STR("sec-websocket-protocol"), protocols);
+        http_put_plain(out, STR("sec-websocket-protocol"), protocols);
     if (!(x->match.endpoint->flags & EP_METERED) && !gw_is_translated(x) &&
         x->match.endpoint->kind != KIND_MESSAGE_BATCHES && http_has(f, HTTP_ACCEPT_ENCODING))
-        add_line(out, STR("accept-encoding"), http_get(f, HTTP_ACCEPT_ENCODING));
+        http_put_plain(out, STR("accept-encoding"), http_get(f, HTTP_ACCEPT_ENCODING));
     else
-        add_line(out, STR("accept-encoding"), STR("identity"));
+        http_put_plain(out, STR("accept-encoding"), STR("identity"));
     if (p->default_field_name.n && face->dialect == DIALECT_ANTHROPIC &&
         !http_has(f, HTTP_ANTHROPIC_VERSION))
-        add_line(out, p->default_field_name, p->default_field_value);
+        http_put_plain(out, p->default_field_name, p->default_field_value);
     buf_addstr(out, STR("via: "));
     if (via.n) {
         buf_addstr(out, via);
@@ -249,8 +227,8 @@ int gw_upstream_fields(struct exchange *x, const struct provider_face *face, str
 /* One value under each of the two names that the published documents use. */
 static void put_both(struct buf *out, struct str name, struct str other_name, struct str value)
 {
-    add_line(out, name, value);
-    add_line(out, other_name, value);
+    http_put_plain(out, name, value);
+    http_put_plain(out, other_name, value);
 }
 
 /* Nano-dollars as a decimal number of dollars, without trailing zeros. */
@@ -304,16 +282,16 @@ void gw_own_fields(struct exchange *x, struct buf *out)
     put_both(out, STR("x-smartflow-latency-ms"), STR("x-smartflow-duration-ms"),
         str_at(number, u64_put(number, (uint64_t)MAX(ms, 0))));
     if (x->upstream)
-        add_line(out, STR("x-smartflow-provider"), x->upstream->provider->id);
+        http_put_plain(out, STR("x-smartflow-provider"), x->upstream->provider->id);
     if (x->upstream && is_plain(x->model))
-        add_line(out, STR("x-smartflow-model"), x->model);
+        http_put_plain(out, STR("x-smartflow-model"), x->model);
     gw_cost_fields(x, out);
     put_invoke_usage(x, out);
     if (x->routing && x->routing->fallbacks)
         http_put_u64(out, STR("x-smartflow-fallbacks"), x->routing->fallbacks);
     if (x->dropped_params.n)
-        add_line(out, STR("x-smartflow-dropped-params"), x->dropped_params);
-    add_line(out, STR("x-smartflow-cache-hit"), STR("false"));
+        http_put_plain(out, STR("x-smartflow-dropped-params"), x->dropped_params);
+    http_put_plain(out, STR("x-smartflow-cache-hit"), STR("false"));
     gw_cors_fields(config_current(), x->rq, out);
 }
 
@@ -361,12 +339,12 @@ void gw_reply_fields(
             continue;
         struct str value = gw_file_session_field(x, from, h);
         if (value.p)
-            add_line(out, h->name, value);
+            http_put_plain(out, h->name, value);
     }
     if (x->stream)
-        add_line(out, STR("x-accel-buffering"), STR("no"));
+        http_put_plain(out, STR("x-accel-buffering"), STR("no"));
     if (x->stream && x->wants_trailers)
-        add_line(out, STR("trailer"), STR("x-smartflow-cost-usd, x-smartflow-response-cost"));
+        http_put_plain(out, STR("trailer"), STR("x-smartflow-cost-usd, x-smartflow-response-cost"));
     gw_own_fields(x, out);
 }
 
@@ -386,9 +364,9 @@ void gw_cors_fields(const struct config *c, struct http_request *rq, struct buf 
 
     if (!c->cors_origins_n || !origin.n || !origin_allowed(c, origin))
         return;
-    add_line(out, STR("access-control-allow-origin"), origin);
-    add_line(out, STR("vary"), STR("Origin"));
-    add_line(out, STR("access-control-expose-headers"),
+    http_put_plain(out, STR("access-control-allow-origin"), origin);
+    http_put_plain(out, STR("vary"), STR("Origin"));
+    http_put_plain(out, STR("access-control-expose-headers"),
         STR("x-request-id, request-id, retry-after, x-smartflow-request-id, x-smartflow-call-id, "
             "x-smartflow-cost-usd, x-smartflow-response-cost, x-smartflow-latency-ms, "
             "x-smartflow-duration-ms, x-smartflow-provider, x-smartflow-model, "

@@ -18,13 +18,6 @@ int64_t call_deadline(const struct http_call *c, int64_t wait)
     return MIN(loop_now() + wait, c->total_at);
 }
 
-static char *put(char *at, struct str s)
-{
-    if (s.n > 0)
-        memcpy(at, s.p, s.n);
-    return at + s.n;
-}
-
 static struct str framing_text(const struct http_client_request *r, char out[static 64])
 {
     if (r->stream_body && r->body_length == HTTP_LENGTH_UNKNOWN)
@@ -61,15 +54,15 @@ int call_head_text(struct http_call *c)
     int e = block_take(&c->out, n);
     if (e < 0)
         return e;
-    char *at = put(c->out.p, r->method);
-    at = put(at, STR(" "));
-    at = put(at, r->target);
-    at = put(at, STR(" HTTP/1.1\r\nhost: "));
-    at = put(at, host);
-    at = put(at, STR("\r\n"));
-    at = put(at, r->fields);
-    at = put(at, framing);
-    at = put(at, STR("\r\n"));
+    char *at = str_put(c->out.p, r->method);
+    at = str_put(at, STR(" "));
+    at = str_put(at, r->target);
+    at = str_put(at, STR(" HTTP/1.1\r\nhost: "));
+    at = str_put(at, host);
+    at = str_put(at, STR("\r\n"));
+    at = str_put(at, r->fields);
+    at = str_put(at, framing);
+    at = str_put(at, STR("\r\n"));
     c->out_n = (size_t)(at - c->out.p);
     return 0;
 }

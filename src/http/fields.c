@@ -156,32 +156,25 @@ static bool breaks_line(struct str s)
 }
 
 /* As with every append, the first failure sticks in out->err. */
-static int room_for_line(struct buf *out, struct str name, struct str value)
+int http_put_plain(struct buf *out, struct str name, struct str value)
 {
-    if (out->err)
+    size_t n = name.n + value.n + 4;
+
+    if (unlikely(out->err || (out->err = buf_reserve(out, n)) < 0))
         return out->err;
-    if (name.n == 0 || breaks_line(name) || breaks_line(value))
-        return out->err = -EINVAL;
-    return out->err = buf_reserve(out, name.n + value.n + 4);
+    char *p = str_put(out->p + out->n, name);
+    p = str_put(p, STR(": "));
+    p = str_put(p, value);
+    str_put(p, STR("\r\n"));
+    out->n += n;
+    return 0;
 }
 
 int http_put(struct buf *out, struct str name, struct str value)
 {
-    int r = room_for_line(out, name, value);
-    if (r < 0)
-        return r;
-    char *p = out->p + out->n;
-    memcpy(p, name.p, name.n);
-    p += name.n;
-    *p++ = ':';
-    *p++ = ' ';
-    if (value.n)
-        memcpy(p, value.p, value.n);
-    p += value.n;
-    *p++ = '\r';
-    *p++ = '\n';
-    out->n = (size_t)(p - out->p);
-    return 0;
+    if (!out->err && (name.n == 0 || breaks_line(name) || breaks_line(value)))
+        out->err = -EINVAL;
+    return http_put_plain(out, name, value);
 }
 
 int http_put_u64(struct buf *out, struct str name, uint64_t value)

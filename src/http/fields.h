@@ -48,6 +48,8 @@ bool http_is_hop_by_hop(const struct http_fields *f, const struct http_field *fi
 /* Appends one line; a value with CR, LF or NUL is refused with -EINVAL. Errors stick in out->err.
  */
 int http_put(struct buf *out, struct str name, struct str value);
+/* The same without that look: for what the parser took, or what is the gateway's own. */
+int http_put_plain(struct buf *out, struct str name, struct str value);
 int http_put_u64(struct buf *out, struct str name, uint64_t value);
 
 const char *http_reason(int status); /* "Not Found"; "Unknown" */

@@ -93,13 +93,6 @@ int conn_send(struct http_conn *c, struct iovec *iov, int n)
 
 /* --- the head --- */
 
-static char *put(char *at, struct str s)
-{
-    if (s.n > 0)
-        memcpy(at, s.p, s.n);
-    return at + s.n;
-}
-
 int reply_head_text(struct http_conn *c, int status, struct str fields, struct str framing)
 {
     struct str reason = str_of(http_reason(status)), date = http_date_line();
@@ -108,16 +101,16 @@ int reply_head_text(struct http_conn *c, int status, struct str fields, struct s
     int r = fields.n > LIMIT_HEAD_BYTES ? -EMSGSIZE : block_take(&c->out, most);
     if (r < 0)
         return r;
-    char *at = put(c->out.p, STR("HTTP/1.1 "));
+    char *at = str_put(c->out.p, STR("HTTP/1.1 "));
     at += u64_put(at, (uint64_t)status);
-    at = put(at, STR(" "));
-    at = put(at, reason);
-    at = put(at, STR("\r\n"));
-    at = put(at, date);
-    at = put(at, server);
-    at = put(at, fields);
-    at = put(at, framing);
-    at = put(at, STR("\r\n"));
+    at = str_put(at, STR(" "));
+    at = str_put(at, reason);
+    at = str_put(at, STR("\r\n"));
+    at = str_put(at, date);
+    at = str_put(at, server);
+    at = str_put(at, fields);
+    at = str_put(at, framing);
+    at = str_put(at, STR("\r\n"));
     c->reply.unsent = (size_t)(at - c->out.p);
     return 0;
 }
@@ -138,16 +131,16 @@ static struct str framing_text(
 {
     char *at = out;
     if (c->reply.chunked) {
-        at = put(at, STR("transfer-encoding: chunked\r\n"));
+        at = str_put(at, STR("transfer-encoding: chunked\r\n"));
     } else if (length != HTTP_LENGTH_UNKNOWN && status != 204 && status != 304) {
-        at = put(at, STR("content-length: "));
+        at = str_put(at, STR("content-length: "));
         at += u64_put(at, length);
-        at = put(at, STR("\r\n"));
+        at = str_put(at, STR("\r\n"));
     }
     if (!c->keep)
-        at = put(at, STR("connection: close\r\n"));
+        at = str_put(at, STR("connection: close\r\n"));
     else if (c->rq.head.minor == 0)
-        at = put(at, STR("connection: keep-alive\r\n"));
+        at = str_put(at, STR("connection: keep-alive\r\n"));
     return str_at(out, (size_t)(at - out));
 }
 
@@ -282,7 +275,7 @@ static int keep(struct http_conn *c, const struct iovec *iov, int n)
         return -ENOMEM;
     char *at = b.p;
     for (int i = 0; i < n; i++)
-        at = put(at, str_at(iov[i].iov_base, iov[i].iov_len));
+        at = str_put(at, str_at(iov[i].iov_base, iov[i].iov_len));
     block_give(&c->out);
     c->out = b;
     c->reply.unsent = (size_t)(at - b.p);
@@ -341,9 +334,9 @@ static int chunk_end(struct str trailers, struct block *b, struct str *ret)
     int r = trailers.n > LIMIT_TRAILER_BYTES ? -EMSGSIZE : block_take(b, trailers.n + 5);
     if (r < 0)
         return r;
-    char *at = put(b->p, STR("0\r\n"));
-    at = put(at, trailers);
-    at = put(at, STR("\r\n"));
+    char *at = str_put(b->p, STR("0\r\n"));
+    at = str_put(at, trailers);
+    at = str_put(at, STR("\r\n"));
     *ret = str_at(b->p, (size_t)(at - b->p));
     return 0;
 }

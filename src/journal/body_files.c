@@ -7,7 +7,6 @@
 #include "journal/files_int.h"
 #include "journal/journal_int.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -296,17 +295,13 @@ bool bodies_press(const struct bodies *b, unsigned ring)
 static void each_file(
     struct bodies *b, void (*fn)(struct bodies *, const char *, void *), void *arg)
 {
-    int fd = openat(b->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    DIR *d = dir_names(b->dir);
     struct dirent *e;
     unsigned ring;
     uint32_t number;
 
-    if (!d) {
-        if (fd >= 0)
-            close(fd);
+    if (!d)
         return;
-    }
     while ((e = readdir(d)))
         if (body_file_parse(e->d_name, &ring, &number))
             fn(b, e->d_name, arg);

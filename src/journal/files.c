@@ -5,7 +5,6 @@
 #include "journal/entry_int.h"
 #include "journal/files_int.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -109,8 +108,7 @@ int file_write(int dir, const char *name, struct str text, mode_t mode)
     return r < 0 ? r : dir_sync(dir);
 }
 
-/* The folder's names, from the first; the caller closes it. NULL: errno. */
-static DIR *open_names(int dir)
+DIR *dir_names(int dir)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -122,7 +120,7 @@ static DIR *open_names(int dir)
 
 int file_numbers_end(int dir, struct str prefix, uint64_t *ret)
 {
-    DIR *d = open_names(dir);
+    DIR *d = dir_names(dir);
     struct dirent *e;
     uint64_t n;
 
@@ -184,7 +182,7 @@ static int collect(DIR *d, uint64_t **ret, size_t *ret_n)
 
 int segment_list(int dir, uint64_t **ret, size_t *ret_n)
 {
-    DIR *d = open_names(dir);
+    DIR *d = dir_names(dir);
 
     *ret = NULL;
     *ret_n = 0;

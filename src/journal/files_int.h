@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+#include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -17,6 +18,8 @@ int file_read(int dir, const char *name, struct buf *out);
 /* Written beside it, synced and renamed: the old text or the new, never a part. */
 int file_write(int dir, const char *name, struct str text, mode_t mode);
 int dir_sync(int dir);
+/* The folder's names, from the first; the caller closes it. NULL: errno. */
+DIR *dir_names(int dir);
 /* Maps a file of this size, shared; make: it is made where there is none, else -ENOENT. One of
  * another size begins anew. Its blocks are taken now: a mapping of a file with holes ends the
  * process when the disk is full. 0 or -errno. */

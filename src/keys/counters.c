@@ -17,13 +17,6 @@ static const char kind_letters[SUBJECT_KINDS] = {
     [SUBJECT_CUSTOMER] = 'c',
 };
 
-static char *put(char *to, struct str s)
-{
-    if (s.n)
-        memcpy(to, s.p, s.n);
-    return to + s.n;
-}
-
 static bool is_plain(struct str id)
 {
     for (size_t i = 0; i < id.n; i++)
@@ -38,7 +31,7 @@ static char *put_id(char *to, struct str id)
     uint8_t hash[32];
 
     if (is_plain(id))
-        return put(to, id);
+        return str_put(to, id);
     sha256(id, hash);
     *to++ = '#';
     hex_encode(str_at((const char *)hash, 12), to);
@@ -53,7 +46,7 @@ struct str counter_prefix(
     *p++ = '{';
     if (kind == SUBJECT_ORG)
         org_id = id;
-    p = org_id.n ? put_id(p, org_id) : put(p, STR("-"));
+    p = org_id.n ? put_id(p, org_id) : str_put(p, STR("-"));
     *p++ = '}';
     *p++ = kind_letters[kind];
     *p++ = ':';

@@ -109,10 +109,7 @@ static char *put_varint(char *p, uint64_t v)
 
 static char *put_str(char *p, struct str s)
 {
-    p = put_varint(p, s.n);
-    if (s.n)
-        memcpy(p, s.p, s.n);
-    return p + s.n;
+    return str_put(put_varint(p, s.n), s);
 }
 
 /* Most of a span is attributes, so their room is made once: everything but the value itself, which
