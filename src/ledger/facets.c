@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
+#include "crypto/encode.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -62,6 +63,31 @@ int64_t facet_of_cost(int64_t nano)
     return COST_BASE + bits(nano);
 }
 
+#define TRACE_DIGITS 32
+#define TIME_DIGITS  12
+
+bool facet_trace_time(struct str trace, int64_t *ret_wall)
+{
+    char bytes[TRACE_DIGITS / 2];
+    int64_t ms = 0;
+
+    if (trace.n != TRACE_DIGITS || hex_decode(trace, bytes) < 0)
+        return false;
+    for (unsigned i = 0; i < TIME_DIGITS / 2; i++)
+        ms = ms << 8 | (uint8_t)bytes[i];
+    if (ms > INT64_MAX / NS_PER_MS)
+        return false;
+    *ret_wall = ms * NS_PER_MS;
+    return true;
+}
+
+static bool has_own_time(const struct call_entry *e)
+{
+    int64_t ms;
+
+    return facet_trace_time(e->trace, &ms) && ms <= e->ts && e->ts - ms < NS_PER_MS;
+}
+
 /* --- slices --- */
 
 static int64_t slice_at(int64_t ts, unsigned width)
@@ -69,6 +95,11 @@ static int64_t slice_at(int64_t ts, unsigned width)
     int64_t s = ts / NS_PER_S, w = widths_s[width];
 
     return (s - s % w + w) * 8 + width;
+}
+
+int64_t slice_around(int64_t ts)
+{
+    return slice_at(ts, ARRAY_LEN(widths_s) - 1);
 }
 
 void slice_span(int64_t slice, int64_t *ret_from, int64_t *ret_until)
@@ -167,6 +198,16 @@ static int put_one(struct facets *f, int64_t facet, int64_t slice, struct store_
         v, 2, 0);
 }
 
+static int put_trace(struct str trace, int64_t slice, struct store_batch *b)
+{
+    const struct store_value v[] = {store_int(slice), store_int(facet_of(FACET_TRACE, trace))};
+
+    return store_batch_add(b,
+        "INSERT INTO log_traces (slice, facet) VALUES (?1, ?2) ON CONFLICT (slice, facet) "
+        "DO NOTHING",
+        v, 2, 0);
+}
+
 static int put_text(struct facets *f, enum facet_column column, struct str value, int64_t slice,
     struct store_batch *b)
 {
@@ -244,7 +285,7 @@ static int put_row(
         r = put_text(f, FACET_MODEL, w->model_asked, slice, b);
     if (r == 0)
         r = put_text(f, FACET_ERROR, w->error, slice, b);
-    return r < 0 ? r : put_text(f, FACET_TRACE, w->trace, slice, b);
+    return r < 0 || !w->trace.n ? r : put_trace(w->trace, slice, b);
 }
 
 static struct str held(struct arena *a, struct str s)
@@ -271,7 +312,7 @@ int facets_note(struct facets *f, const struct call_entry *e, struct sum *sum, s
         .model_asked = held(a, e->model_asked),
         .outcome = held(a, e->outcome_word),
         .error = held(a, e->error),
-        .trace = held(a, e->trace),
+        .trace = has_own_time(e) ? STR_NONE : held(a, e->trace),
         .stream = e->stream != 0};
     return 0;
 }

@@ -3,6 +3,9 @@
  * found by scanning the slices where it occurs, some thousand rows each, and not all rows. An index
  * over many columns at the cost of one: a value is noted once a slice, however many calls have it.
  *
+ * Traces, of which each call may have another, have a table in the order of the slices
+ * (log_traces); who looks for one steps from slice to slice.
+ *
  * A facet is a column and its value, hashed to 64 bits (that two share a number costs a scan, and
  * nothing else), or a class of latency or cost. A slice is a piece of the rows' time, of 1 s to 15
  * minutes, by how many calls there are: about FACETS_SLICE_ROWS. All slices that hold an instant
@@ -37,6 +40,12 @@ int64_t facet_of_stream(bool stream);
 /* That of its class, by powers of two, which all values of higher classes have as well. */
 int64_t facet_of_latency(int64_t us);
 int64_t facet_of_cost(int64_t nano);
+
+/* A trace that began here has the time of its first call in its id (telemetry/trace.c), so that the
+ * call needs no facet. False when the text is no such id, else the begin of that millisecond. */
+bool facet_trace_time(struct str trace, int64_t *ret_wall);
+/* The narrowest slice in which a row of this time can lie. */
+int64_t slice_around(int64_t ts);
 
 /* What a slice's number says: from its begin to its end, without the end; wall ns. */
 void slice_span(int64_t slice, int64_t *ret_from, int64_t *ret_until);

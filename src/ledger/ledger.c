@@ -208,6 +208,7 @@ static void forget_slices(struct projection *p)
     const struct store_value v = store_int(slice_least(clock_wall() - p->set.row_retention));
 
     store_exec(p->set.store, "DELETE FROM log_slices WHERE slice < ?1", &v, 1, NULL, NULL);
+    store_exec(p->set.store, "DELETE FROM log_traces WHERE slice < ?1", &v, 1, NULL, NULL);
 }
 
 static void forget_counters(struct projection *p)

@@ -272,51 +272,82 @@ static int probe(struct listing *l, int64_t *ret)
 
 #define FACETS_MAX (LOGS_EQUALS_MAX + 4)
 
-static unsigned facets_of(const struct logs_filter *f, int64_t out[static FACETS_MAX])
+struct facet {
+    int64_t number;
+    struct str trace; /* of a trace: its id */
+};
+
+static struct facet plain(int64_t number)
+{
+    return (struct facet){.number = number};
+}
+
+static unsigned facets_of(const struct logs_filter *f, struct facet out[static FACETS_MAX])
 {
     char status[24];
     unsigned n = 0;
 
-    for (unsigned i = 0; i < f->equal_n; i++)
-        out[n++] = facet_of(f->equal[i].column, f->equal[i].value);
+    for (unsigned i = 0; i < f->equal_n; i++, n++) {
+        const struct logs_equal *e = &f->equal[i];
+        out[n] = plain(facet_of(e->column, e->value));
+        if (e->column == FACET_TRACE)
+            out[n].trace = e->value;
+    }
     if (f->status >= 0) {
         snprintf(status, sizeof status, "%lld", (long long)f->status);
-        out[n++] = facet_of(FACET_STATUS, str_of(status));
+        out[n++] = plain(facet_of(FACET_STATUS, str_of(status)));
     }
     if (f->streamed >= 0)
-        out[n++] = facet_of_stream(f->streamed);
+        out[n++] = plain(facet_of_stream(f->streamed));
     if (f->min_cost)
-        out[n++] = facet_of_cost(f->min_cost);
+        out[n++] = plain(facet_of_cost(f->min_cost));
     if (f->min_latency_us)
-        out[n++] = facet_of_latency(f->min_latency_us);
+        out[n++] = plain(facet_of_latency(f->min_latency_us));
     return n;
 }
 
+#define BEGINS_BELOW                                                                               \
+    "slice / 8 - CASE slice % 8 WHEN 0 THEN 900 WHEN 1 THEN 300 WHEN 2 THEN 60 WHEN 3 THEN 20 "    \
+    "WHEN 4 THEN 4 ELSE 1 END <= ?5 ORDER BY slice DESC LIMIT ?4"
+
+/* Down from slice to slice, of which each is asked; the one that the id names; what is from before
+ * log_traces. */
+#define SLICES_OF_TRACE                                                                            \
+    "WITH RECURSIVE step(slice) AS (SELECT MAX(slice) FROM log_traces WHERE slice <= ?2 "          \
+    "UNION ALL SELECT (SELECT MAX(t.slice) FROM log_traces t WHERE t.slice < step.slice AND "      \
+    "t.slice >= ?3) FROM step WHERE step.slice IS NOT NULL), found(slice) AS ("                    \
+    "SELECT slice FROM step WHERE EXISTS (SELECT 1 FROM log_traces t WHERE "                       \
+    "t.slice = step.slice AND t.facet = ?1) "                                                      \
+    "UNION SELECT slice FROM log_slices WHERE facet = ?1 UNION SELECT CAST(?6 AS INTEGER)) "       \
+    "SELECT slice FROM found WHERE slice <= ?2 AND slice >= ?3 AND " BEGINS_BELOW
+
 /* The newest slices of a facet that begin below where the listing stands. */
-static int slices_of(struct listing *l, int64_t facet, struct store_rows **ret)
+static int slices_of(struct listing *l, const struct facet *f, struct store_rows **ret)
 {
-    const struct store_value v[] = {store_int(facet), store_int(slice_most(l->at.ts)),
+    int64_t began;
+    const struct store_value v[] = {store_int(f->number), store_int(slice_most(l->at.ts)),
         store_int(slice_least(l->from)), store_int(SLICES_MAX),
-        store_int((l->at.ts - 1) / NS_PER_S)};
+        store_int((l->at.ts - 1) / NS_PER_S),
+        store_int(f->trace.n && facet_trace_time(f->trace, &began) ? slice_around(began) : -1)};
 
     return store_query(l->store,
-        "SELECT slice FROM log_slices WHERE facet = ?1 AND slice <= ?2 AND slice >= ?3 "
-        "AND slice / 8 - CASE slice % 8 WHEN 0 THEN 900 WHEN 1 THEN 300 WHEN 2 THEN 60 "
-        "WHEN 3 THEN 20 WHEN 4 THEN 4 ELSE 1 END <= ?5 ORDER BY slice DESC LIMIT ?4",
-        v, ARRAY_LEN(v), ret, l->err);
+        f->trace.n ? SLICES_OF_TRACE
+                   : "SELECT slice FROM log_slices WHERE facet = ?1 AND slice <= ?2 AND "
+                     "slice >= ?3 AND " BEGINS_BELOW,
+        v, f->trace.n ? 6 : 5, ret, l->err);
 }
 
 /* Of all filters' slices those of the rarest. */
 static int rarest(struct listing *l, struct store_rows **ret)
 {
-    int64_t facets[FACETS_MAX];
+    struct facet facets[FACETS_MAX];
     unsigned n = facets_of(l->filter, facets);
     int r = 0;
 
     *ret = NULL;
     for (unsigned i = 0; i < n && r == 0; i++) {
         struct store_rows *rows = NULL;
-        r = slices_of(l, facets[i], &rows);
+        r = slices_of(l, &facets[i], &rows);
         if (r == 0 && (!*ret || store_rows_n(rows) < store_rows_n(*ret))) {
             store_rows_free(*ret);
             *ret = rows;

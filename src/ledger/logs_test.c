@@ -11,7 +11,7 @@
 
 struct made_call {
     struct t_call c;
-    char id[37], key[16], user[16], customer[16], trace[16];
+    char id[37], key[16], user[16], customer[16], trace[33];
 };
 static struct made_call all[N]; /* in the order of their time */
 
@@ -33,7 +33,13 @@ static void make_one(unsigned n, int64_t ts)
     snprintf(m->key, sizeof m->key, "key%u", rnd(40));
     snprintf(m->user, sizeof m->user, "user_%u", rnd(15));
     snprintf(m->customer, sizeof m->customer, "c%u", rnd(300));
-    snprintf(m->trace, sizeof m->trace, "t%u", n);
+    if (n % 7 == 0) /* one that began here */
+        snprintf(
+            m->trace, sizeof m->trace, "%012llx%020u", (unsigned long long)(ts / NS_PER_MS), n);
+    else if (n % 7 == 3) /* goes on with one of those, later */
+        memcpy(m->trace, all[n - 3].trace, sizeof m->trace);
+    else
+        snprintf(m->trace, sizeof m->trace, "t%u", n);
     t_id(m->id, ts, n);
     m->c = (struct t_call){.id = m->id,
         .key = m->key,
@@ -49,7 +55,7 @@ static void make_one(unsigned n, int64_t ts)
                    : rnd(300) ? "ok"
                               : "cancelled",
         .error = failed ? (rnd(30) ? "rate_limited" : "odd_error") : "",
-        .trace = rnd(10) ? "" : m->trace,
+        .trace = rnd(10) && n % 7 && n % 7 != 3 ? "" : m->trace,
         .tags = {rnd(2) ? "prod" : "dev%_x", rnd(1000) ? NULL : "rare"},
         .ts = ts,
         .status = failed ? 429 : 200,
@@ -249,7 +255,34 @@ static void lists(void)
     check_one(FACET_TAG, "dev%_x", true);
     check_one(FACET_TAG, "%", false);
     check_one(FACET_TAG, "prod,rare", false);
-    for (unsigned n = 0; n < N; n += 301)
+    for (unsigned n = 0; n < N; n += 43)
+        if (*all[n].c.trace)
+            check_one(FACET_TRACE, all[n].c.trace, true);
+    check_one(FACET_TRACE, "t0", false);
+    check_one(FACET_TRACE, "ffffffffffffffffffffffffffffffff", false);
+}
+
+/* Those that began here need none; the others one each, in the order of time. */
+static void traces_noted(void)
+{
+    unsigned others = 0;
+
+    for (unsigned n = 0; n < N; n++)
+        others += *all[n].c.trace && n % 7;
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM log_traces"), others);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM log_slices, log_traces "
+                     "WHERE log_slices.facet = log_traces.facet"),
+        0);
+}
+
+/* What is from before the table of traces is found, too. */
+static void traces_of_before(void)
+{
+    CHECK_EQ(store_exec(T.store, "INSERT INTO log_slices SELECT facet, slice FROM log_traces", NULL,
+                 0, NULL, NULL),
+        0);
+    CHECK_EQ(store_exec(T.store, "DELETE FROM log_traces", NULL, 0, NULL, NULL), 0);
+    for (unsigned n = 3; n < N; n += 301)
         if (*all[n].c.trace)
             check_one(FACET_TRACE, all[n].c.trace, true);
 }
@@ -557,6 +590,8 @@ static void run(enum store_kind kind)
     TAP_RUN(one_row);
     TAP_RUN(analytics);
     TAP_RUN(spans);
+    TAP_RUN(traces_noted);
+    TAP_RUN(traces_of_before);
     t_end();
     if (kind == STORE_POSTGRES)
         pg_server_stop(&T.pg);

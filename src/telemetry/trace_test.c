@@ -163,6 +163,25 @@ static void test_context_goes_on(void)
     atomic_store(&trace_lanes.on, false);
 }
 
+/* The call's milliseconds, and no two alike. */
+static void test_ids_begin_with_the_time(void)
+{
+    char first[55];
+
+    atomic_store(&trace_lanes.on, true);
+    for (int i = 0; i < 2; i++) {
+        struct exchange *x = call("", "gpt-4o");
+        memcpy(x->id, "0193f2a1-b2c3-7abc-8def-0123456789ab", 37);
+        fresh();
+        CHECK(telemetry_trace_attempt(x, &out));
+        CHECK(str_starts(buf_str(&out), STR("traceparent: 00-0193f2a1b2c3")));
+        CHECK(str_starts(x->trace_id, STR("0193f2a1b2c3")));
+        CHECK(i == 0 || memcmp(first, x->trace_id.p, 32) != 0);
+        memcpy(first, x->trace_id.p, 32);
+    }
+    atomic_store(&trace_lanes.on, false);
+}
+
 /* A collector refuses a request for one text that is not UTF-8. */
 static void test_texts_are_utf8(void)
 {
@@ -258,6 +277,7 @@ int main(void)
     TAP_RUN(test_known_bytes);
     TAP_RUN(test_nesting);
     TAP_RUN(test_context_goes_on);
+    TAP_RUN(test_ids_begin_with_the_time);
     TAP_RUN(test_texts_are_utf8);
     TAP_RUN(test_full_lane);
     TAP_RUN(test_cost);
