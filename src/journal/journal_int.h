@@ -62,6 +62,7 @@ struct journal {
     int segment_fd, checkpoints_fd;
     uint64_t segment_first;
     off_t segment_size, checkpoints_size; /* what is good of them */
+    off_t segment_kept;                   /* before it, the kernel was told to let go */
     struct chain chain;
     struct chain *saved; /* before the group that is being made */
     struct buf group, lines;

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define KEPT_BYTES ((size_t)4 << 20) /* of the segment's end, and as many again */
+
 struct journal_sys journal_sys = {.pwrite = pwrite, .fdatasync = fdatasync};
 
 static const struct entry_origin own = {.ring = -1};
@@ -160,7 +162,7 @@ int segment_open(struct journal *j, uint64_t first_seq, off_t size)
         close(j->segment_fd);
     j->segment_fd = fd;
     j->segment_first = first_seq;
-    j->segment_size = size;
+    j->segment_size = j->segment_kept = size;
     return 0;
 }
 
@@ -211,6 +213,19 @@ static void take_back(struct journal *j)
     }
 }
 
+/* What was read by those who follow the chain need not stay in memory, and pages that are free are
+ * cheaper than fresh ones. It is on the disk already. */
+static void let_go(struct journal *j)
+{
+    off_t until = j->segment_size - (off_t)KEPT_BYTES;
+
+    if (until - j->segment_kept < (off_t)KEPT_BYTES)
+        return;
+    (void)posix_fadvise(
+        j->segment_fd, j->segment_kept, until - j->segment_kept, POSIX_FADV_DONTNEED);
+    j->segment_kept = until;
+}
+
 static void publish(struct journal *j)
 {
     atomic_store_explicit(&j->head->synced_seq, j->chain.end.seq, memory_order_release);
@@ -251,6 +266,7 @@ int group_commit(struct journal *j)
     publish(j);
     write_checkpoint_lines(j);
     group_begin(j);
+    let_go(j);
     if (j->segment_size >= (off_t)j->s.segment_bytes)
         segment_open(j, j->chain.end.seq + 1, 0); /* else the old one grows until it succeeds */
     return 0;
