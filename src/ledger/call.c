@@ -23,6 +23,8 @@
 #include <stdio.h>
 
 #define STRICT_WAIT_NS (10 * NS_PER_S)
+#define ROOM_WAIT_NS   (2 * NS_PER_S) /* a disk that hangs for so long costs no call */
+#define ROOM_STEP_NS   (5 * NS_PER_MS)
 
 struct ledger_call {
     struct journal_body request, reply;
@@ -260,6 +262,23 @@ static int unavailable(struct exchange *x)
         STR("The gateway cannot write its audit journal at the moment; no call is made without."));
 }
 
+/* A writer that is behind has caught up in moments, as a rule: the call waits for it. Suspends
+ * then, and only then. */
+static bool await_room(struct journal *j)
+{
+    int64_t until = 0;
+
+    while (journal_is_well(j) && !journal_has_room(j, this_thread())) {
+        if (!until) {
+            until = clock_now() + ROOM_WAIT_NS;
+            ledger_count_wait();
+        }
+        if (clock_now() >= until || co_sleep_until(clock_now() + ROOM_STEP_NS) < 0)
+            return false;
+    }
+    return journal_is_well(j);
+}
+
 int ledger_call_open(struct exchange *x)
 {
     struct journal *j = ledger_journal();
@@ -267,7 +286,7 @@ int ledger_call_open(struct exchange *x)
 
     if (!j)
         return 0;
-    if (!journal_is_well(j) || !journal_has_room(j, this_thread()) || !(c = record_of(x)))
+    if (!await_room(j) || !(c = record_of(x)))
         return unavailable(x);
     if (x->body.n && !c->request.ended) {
         journal_body_add(j, this_thread(), &c->request, content_of(x), x->body);

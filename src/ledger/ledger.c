@@ -47,6 +47,11 @@ static struct metric_family refusals = {
     .help = "Calls refused because the journal could not be written.",
     .type = METRIC_COUNTER,
 };
+static struct metric_family waits = {
+    .name = "smartflow_journal_waits_total",
+    .help = "Calls that waited until the journal's writer had caught up.",
+    .type = METRIC_COUNTER,
+};
 static struct metric_family lost = {
     .name = "smartflow_journal_outcomes_late_total",
     .help = "Outcomes that could not be written; a restart marks these calls unknown.",
@@ -83,6 +88,11 @@ bool ledger_is_strict(void)
 void ledger_count_refusal(void)
 {
     metric_add(metric_get(&refusals, NULL, 0), 1);
+}
+
+void ledger_count_wait(void)
+{
+    metric_add(metric_get(&waits, NULL, 0), 1);
 }
 
 void ledger_count_lost(void)
@@ -166,6 +176,7 @@ int ledger_open(const struct ledger_settings *s, char *err, size_t err_n)
     p->finishing = true; /* counters are seeded from the sums */
     metrics_register(&refusals);
     metrics_register(&lost);
+    metrics_register(&waits);
     metrics_register(&failures);
     int r = rewind_position(s, why);
     if (r == 0)

@@ -17,6 +17,7 @@ struct journal *ledger_journal(void); /* NULL: the program runs without one (uni
 struct store *ledger_store(void);
 void ledger_count_refusal(void); /* metrics */
 void ledger_count_lost(void);
+void ledger_count_wait(void);
 /* Until the journal's writer has written what the loops appended, which have ended. call.c */
 void ledger_wait_written(int64_t deadline);
 /* Logs that calls are refused for want of the journal, and (why NULL) that they are no more: once
