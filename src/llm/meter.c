@@ -66,6 +66,18 @@ bool meter_next_id(const struct meter *m, size_t *at, struct str *ret_id)
     return true;
 }
 
+/* --- the model --- */
+
+/* Names are plain and short; another is not worth its memory. */
+void meter_take_model(struct meter *m, struct str literal)
+{
+    if (literal.n < 3 || literal.p[0] != '"' || literal.n - 2 > sizeof m->model ||
+        str_chr(literal, '\\') >= 0)
+        return;
+    m->model_n = literal.n - 2;
+    memcpy(m->model, literal.p + 1, m->model_n);
+}
+
 /* --- whole replies --- */
 
 /* What images and rerank count besides tokens. */
@@ -102,10 +114,23 @@ static void collect_reply(struct meter *m, struct str json)
 /* The top members are found in one walk that skips what they hold; only usage is read further. */
 void meter_reply(struct meter *m, struct str json)
 {
-    enum { USAGE, USAGE_METADATA, TIER, ID, OUTPUT_FILE, ERROR_FILE, FILE_MADE, MEMBERS };
+    enum {
+        USAGE,
+        USAGE_METADATA,
+        MODEL,
+        MODEL_VERSION,
+        TIER,
+        ID,
+        OUTPUT_FILE,
+        ERROR_FILE,
+        FILE_MADE,
+        MEMBERS
+    };
     static const struct str names[MEMBERS] = {
         [USAGE] = STR_INIT("usage"),
         [USAGE_METADATA] = STR_INIT("usageMetadata"),
+        [MODEL] = STR_INIT("model"),
+        [MODEL_VERSION] = STR_INIT("modelVersion"),
         [TIER] = STR_INIT("service_tier"),
         [ID] = STR_INIT("id"),
         [OUTPUT_FILE] = STR_INIT("output_file_id"),
@@ -118,6 +143,7 @@ void meter_reply(struct meter *m, struct str json)
     json_members(json, names, v, MEMBERS);
     struct str usage = v[meter_is_gemini(m) ? USAGE_METADATA : USAGE];
     meter_usage_object(m, usage);
+    meter_take_model(m, v[meter_is_gemini(m) ? MODEL_VERSION : MODEL]);
     bool claude = m->kind == KIND_MESSAGES || m->kind == KIND_INVOKE;
     if (claude && json_type_of(usage) == JSON_OBJECT)
         meter_tier(m, usage);

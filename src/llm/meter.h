@@ -13,6 +13,8 @@
 #include "llm/endpoint.h"
 #include "llm/usage.h"
 
+#define METER_MODEL_BYTES 96
+
 struct meter {
     enum endpoint_kind kind;
     struct usage usage;    /* source USAGE_REPORTED once anything was found */
@@ -27,6 +29,9 @@ struct meter {
     bool null_seen;        /* a chunk with "usage":null came */
     bool finished;         /* the stream's own end marker came */
     bool failed;           /* an error event came inside the stream */
+    char model[METER_MODEL_BYTES]; /* what the reply calls its model: often the asked one's version;
+                                    */
+    size_t model_n;                /* 0 = it did not say */
     struct buf ids; /* what the reply named, each with a NUL: "resp_…", a batch's output file */
 };
 

@@ -32,6 +32,7 @@ static inline bool meter_is_converse(const struct meter *m)
 enum meter_verdict meter_anthropic_event(struct meter *m, struct str data);
 
 /* --- meter.c --- */
+void meter_take_model(struct meter *m, struct str literal);
 void meter_take_id(struct meter *m, struct str literal); /* where things of this kind have owners */
 static inline bool meter_is_gemini(const struct meter *m)
 {

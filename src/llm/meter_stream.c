@@ -121,6 +121,7 @@ static enum meter_verdict responses_event(struct meter *m, struct str event, str
         m->failed = true;
     if (!m->ids.n && str_eq(event, STR("response.created"))) {
         meter_take_id(m, json_find(data, STR("response.id")));
+        meter_take_model(m, json_find(data, STR("response.model")));
         return METER_PASS;
     }
     if (!str_eq(event, STR("response.completed")) && !str_eq(event, STR("response.incomplete")) &&
@@ -140,6 +141,7 @@ static enum meter_verdict anthropic_event(struct meter *m, struct str event, str
     if (str_eq(event, STR("message_start"))) {
         struct str msg = json_find(data, STR("message"));
         struct str u = msg.p ? json_find(msg, STR("usage")) : STR_NONE;
+        meter_take_model(m, msg.p ? json_find(msg, STR("model")) : STR_NONE);
         meter_usage_object(m, u);
         if (u.p)
             meter_tier(m, u);
@@ -244,12 +246,22 @@ static enum meter_verdict one_event(
     }
 }
 
+/* Where each event names the model, the first one is read for it. */
+static void first_event(struct meter *m, struct str data)
+{
+    if (m->kind == KIND_CHAT || m->kind == KIND_COMPLETIONS)
+        meter_take_model(m, json_find(data, STR("model")));
+    else if (meter_is_gemini(m))
+        meter_take_model(m, json_find(data, STR("modelVersion")));
+}
+
 enum meter_verdict meter_event(
     struct meter *m, struct str event, struct str data, size_t *null_from, size_t *null_to)
 {
     if (!data.p)
         return METER_PASS;
-    m->events++;
+    if (m->events++ == 0 && json_type_of(data) == JSON_OBJECT)
+        first_event(m, data);
     enum meter_verdict v = one_event(m, event, data, null_from, null_to);
     if (m->usage.source != USAGE_UNKNOWN && m->text.cap) /* nothing will be counted */
         buf_free(&m->text);

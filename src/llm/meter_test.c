@@ -225,6 +225,45 @@ static void test_ids(void)
     CHECK(!meter_next_id(&m, &at, &id));
 }
 
+static struct str model(void)
+{
+    return str_at(m.model, m.model_n);
+}
+
+static void test_models(void)
+{
+    char text[256];
+
+    begin(KIND_CHAT);
+    meter_reply(&m, STR("{\"id\":\"c\",\"model\":\"gpt-4o-2024-08-06\",\"choices\":[]}"));
+    CHECK_STR(model(), STR("gpt-4o-2024-08-06"));
+    begin(KIND_GENERATE);
+    meter_reply(&m, STR("{\"model\":\"no\",\"modelVersion\":\"gemini-2.5-pro\"}"));
+    CHECK_STR(model(), STR("gemini-2.5-pro"));
+    begin(KIND_CHAT);
+    event("", "{\"model\":\"gpt-4o-2024-08-06\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}");
+    event("", "{\"model\":\"later\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}");
+    CHECK_STR(model(), STR("gpt-4o-2024-08-06"));
+    begin(KIND_STREAM_GENERATE);
+    event("", "{\"candidates\":[],\"modelVersion\":\"gemini-2.5-flash\"}");
+    CHECK_STR(model(), STR("gemini-2.5-flash"));
+    begin(KIND_MESSAGES);
+    event("message_start",
+        "{\"type\":\"message_start\",\"message\":{\"model\":\"claude-x\",\"usage\":{}}}");
+    CHECK_STR(model(), STR("claude-x"));
+    begin(KIND_RESPONSES);
+    event("response.created",
+        "{\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"model\":\"o3-2025\"}}");
+    CHECK_STR(model(), STR("o3-2025"));
+    begin(KIND_CHAT);
+    event("", "[DONE]");
+    meter_reply(&m, STR("{\"model\":7}"));
+    meter_reply(&m, STR("{\"model\":\"a\\n\"}"));
+    snprintf(text, sizeof text, "{\"model\":\"%0*d\"}", METER_MODEL_BYTES + 1, 0);
+    meter_reply(&m, str_of(text));
+    CHECK_EQ(m.model_n, 0);
+}
+
 /* --- streams --- */
 
 static void test_openai_stream(void)
@@ -766,6 +805,7 @@ int main(void)
     TAP_RUN(test_whole);
     TAP_RUN(test_white_space);
     TAP_RUN(test_ids);
+    TAP_RUN(test_models);
     TAP_RUN(test_openai_stream);
     TAP_RUN(test_stream_quirks);
     TAP_RUN(test_anthropic_stream);

@@ -257,10 +257,14 @@ static void client_attributes(
     const struct exchange *x, const struct attempt *a, struct str model, bool last, struct buf *b)
 {
     const struct upstream *u = a->upstream;
+    char text[TEXT_BYTES];
 
     attr(b, STR("gen_ai.operation.name"), operation(x->match.endpoint->kind));
     attr(b, STR("gen_ai.provider.name"), provider_name(u->provider->id));
     attr(b, STR("gen_ai.request.model"), model);
+    if (last)
+        attr(
+            b, STR("gen_ai.response.model"), clean(str_at(x->meter.model, x->meter.model_n), text));
     if (x->stream)
         pb_attr_bool(b, SPAN_ATTR, STR("gen_ai.request.stream"), true);
     attr(b, STR("server.address"), u->origin.target.host);

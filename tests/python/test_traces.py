@@ -90,6 +90,7 @@ def test_a_call_and_its_attempt(collector, run, upstream, start):
     assert client.name == f"chat {CHAT['model']}"
     assert got["gen_ai.operation.name"] == "chat" and got["gen_ai.provider.name"] == "openai"
     assert got["gen_ai.request.model"] == CHAT["model"]
+    assert got["gen_ai.response.model"] == json.loads(CHAT_REPLY)["model"]
     assert got["gen_ai.usage.input_tokens"] > 0 and got["gen_ai.usage.output_tokens"] > 0
     assert got["server.address"] == "127.0.0.1" and got["server.port"] == upstream.port
     assert got["http.response.status_code"] == 200
