@@ -4,13 +4,12 @@ import json
 import re
 
 import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 
 from dialects import CHAT, CHAT_REPLY, CHAT_STREAM_USAGE
 from fakes_telemetry import Receiver
 from gateway import KEY, providers_at
 from wire import call, http_reply
-
-otlp = pytest.importorskip("opentelemetry.proto.collector.trace.v1.trace_service_pb2")
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
