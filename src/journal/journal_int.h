@@ -15,6 +15,7 @@
 #include "journal/checkpoint_int.h"
 #include "journal/journal.h"
 #include "journal/keyring_int.h"
+#include "journal/sys.h"
 
 #include <pthread.h>
 #include <sys/types.h>
@@ -95,13 +96,6 @@ struct journal {
 
     struct bodies bodies;
 };
-
-/* System calls that tests let fail. */
-struct journal_sys {
-    ssize_t (*pwrite)(int fd, const void *p, size_t n, off_t at);
-    int (*fdatasync)(int fd);
-};
-extern struct journal_sys journal_sys;
 
 /* --- write.c: groups. 0 or -errno, after which nothing has happened. --- */
 

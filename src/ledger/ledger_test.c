@@ -3,12 +3,14 @@
  * and after a crash what was running is unknown and costs what was held, to the nano-dollar.
  */
 #include "ledger/ledger_test.h"
-#include "journal/journal_int.h"
+#include "journal/sys.h"
 #include "keys/catalog.h"
 #include "llm/exchange.h"
 #include "providers/provider.h"
 #include "runtime/test_loop.h"
 #include "json/scan.h"
+
+#include <stdatomic.h>
 
 #define BASE (INT64_C(1795219200) * NS_PER_S) /* 2026-11-21 */
 
