@@ -5,14 +5,14 @@
 #include "demo/anthropic_int.h"
 #include "demo/openai_int.h"
 
-/* Answers one request of a batch into out: the body that the endpoint would have sent. */
-static bool answer_one(
+bool batch_answer(
     struct demo_call *c, struct str body, void (*render)(struct demo_call *), struct buf *out)
 {
     struct demo_call one;
     call_init(&one, c->rq);
     one.match = c->match;
     one.dialect = c->dialect;
+    one.model = c->model;
     one.body = body;
     bool ok = request_parse(&one) == 0;
     if (ok) {
@@ -73,7 +73,7 @@ static void batch_line(struct demo_call *c, struct batch *b, struct str line, st
     buf_addstr(out, custom.p ? custom : STR("null"));
     buf_addstr(
         out, STR(",\"response\":{\"status_code\":200,\"request_id\":\"req_demo\",\"body\":"));
-    if (!answer_one(c, json_find(line, STR("body")), openai_chat_put, out)) {
+    if (!batch_answer(c, json_find(line, STR("body")), openai_chat_put, out)) {
         buf_addstr(out, STR("{}"));
         b->failed++;
     }
@@ -187,7 +187,7 @@ static void message_batch_create(struct demo_call *c)
         buf_addstr(&results, STR("{\"custom_id\":"));
         buf_addstr(&results, custom.p ? custom : STR("\"\""));
         buf_addstr(&results, STR(",\"result\":{\"type\":\"succeeded\",\"message\":"));
-        if (!answer_one(c, json_find(item, STR("params")), anthropic_message, &results))
+        if (!batch_answer(c, json_find(item, STR("params")), anthropic_message, &results))
             buf_addstr(&results, STR("null"));
         buf_addstr(&results, STR("}}\n"));
     }

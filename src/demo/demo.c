@@ -42,6 +42,7 @@ static void (*const handlers[ENDPOINT_KINDS])(struct demo_call *c) = {
     [KIND_GEMINI_COUNT] = gemini_count,
     [KIND_GEMINI_EMBED] = gemini_embed,
     [KIND_GEMINI_UPLOAD] = gemini_upload,
+    [KIND_GEMINI_BATCHES] = gemini_batches,
     [KIND_GEMINI_OTHER] = gemini_other,
 };
 

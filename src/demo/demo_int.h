@@ -255,6 +255,16 @@ void gemini_count(struct demo_call *c);
 void gemini_embed(struct demo_call *c);
 void gemini_other(struct demo_call *c);
 void gemini_upload(struct demo_call *c);
+void gemini_batches(struct demo_call *c);
+
+/* gemini.c: the bodies alone, into c->out */
+void gemini_generate_put(struct demo_call *c);
+void gemini_values_put(struct demo_call *c, struct str request);
+/* gemini_other.c: a file's object, into c->out */
+void gemini_file_put(struct demo_call *c, const char *name, bool generated);
+/* batches.c: answers one request of a batch into out, as render puts it into its c->out. */
+bool batch_answer(
+    struct demo_call *c, struct str body, void (*render)(struct demo_call *), struct buf *out);
 
 /* A form of multipart/form-data, read whole. */
 struct form_field {

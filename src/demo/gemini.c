@@ -68,7 +68,7 @@ static void put_tail(struct demo_call *c, bool last, uint64_t tokens_out)
 
 static const char thought[] = "{\"text\":\"Let me think first.\",\"thought\":true}";
 
-static void generate_whole(struct demo_call *c)
+void gemini_generate_put(struct demo_call *c)
 {
     put_head(c);
     if (c->prompt.thinking)
@@ -78,7 +78,6 @@ static void generate_whole(struct demo_call *c)
     else
         put_text_part(c, buf_str(&c->answer->text));
     put_tail(c, true, c->answer->tokens_out);
-    demo_json(c);
 }
 
 /* --- streamed --- */
@@ -145,7 +144,8 @@ void gemini_generate(struct demo_call *c)
         return;
     }
     if (c->match.endpoint->kind == KIND_GENERATE) {
-        generate_whole(c);
+        gemini_generate_put(c);
+        demo_json(c);
         return;
     }
     struct generate_stream s = {.c = c};
@@ -175,7 +175,7 @@ void gemini_count(struct demo_call *c)
     demo_json(c);
 }
 
-static void put_values(struct demo_call *c, struct str request)
+void gemini_values_put(struct demo_call *c, struct str request)
 {
     struct str size = json_find(request, STR("outputDimensionality"));
     if (!size.p)
@@ -196,13 +196,13 @@ void gemini_embed(struct demo_call *c)
     if (str_ends(c->match.rest, STR(":embedContent"))) {
         words = prompt_gemini_words(c->body);
         put(c, "{\"embedding\":");
-        put_values(c, c->body);
+        gemini_values_put(c, c->body);
     } else {
         put(c, "{\"embeddings\":[");
         if (json_type_of(list) == JSON_ARRAY)
             for (size_t at = json_inside(list); json_next(list, &at, &key, &item); n++) {
                 put_str(c, n ? STR(",") : STR(""));
-                put_values(c, item);
+                gemini_values_put(c, item);
                 words += prompt_gemini_words(item);
             }
         put(c, "]");

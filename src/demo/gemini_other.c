@@ -1,26 +1,35 @@
 /*
  * What else Gemini's API has, in its smallest working form: files, their resumable uploads (of
  * which the last piece makes the file), cached contents, images by :predict, and operations that
- * are always done.
+ * are always done. Batches: gemini_batches.c.
  */
 #include "demo/demo_int.h"
 
 #include <stdio.h>
 
 /* "files/abc" or "cachedContents/abc": the name is the id. */
-static void put_named(struct demo_call *c, const char *name, enum store_kind k)
+static void put_name(struct demo_call *c, const char *name)
 {
-    struct str display = json_find(c->body, STR("file.displayName"));
-    struct str type = json_find(c->body, STR("file.mimeType"));
     putf(c, "{\"name\":\"%s\",\"createTime\":\"" DEMO_DATE "\",\"updateTime\":\"" DEMO_DATE "\"",
         name);
-    if (k == STORE_CACHE_GEMINI) {
-        put(c, ",\"expireTime\":\"2023-11-14T23:13:20Z\",\"model\":");
-        put_str(c, c->model);
-        putf(c, ",\"usageMetadata\":{\"totalTokenCount\":%llu}}",
-            (unsigned long long)prompt_gemini_words(c->body));
-        return;
-    }
+}
+
+static void put_cache(struct demo_call *c, const char *name)
+{
+    put_name(c, name);
+    put(c, ",\"expireTime\":\"2023-11-14T23:13:20Z\",\"model\":");
+    put_str(c, c->model);
+    putf(c, ",\"usageMetadata\":{\"totalTokenCount\":%llu}}",
+        (unsigned long long)prompt_gemini_words(c->body));
+}
+
+void gemini_file_put(struct demo_call *c, const char *name, bool generated)
+{
+    struct str file = c->is_json ? json_find(c->body, STR("file")) : STR_NONE;
+    struct str display = json_find(file, STR("displayName"));
+    struct str type = json_find(file, STR("mimeType"));
+
+    put_name(c, name);
     put(c, ",\"displayName\":");
     demo_put_raw(c, display, "\"demo\"");
     put(c, ",\"mimeType\":");
@@ -28,8 +37,11 @@ static void put_named(struct demo_call *c, const char *name, enum store_kind k)
     putf(c,
         ",\"sizeBytes\":\"%zu\",\"expirationTime\":\"2023-11-16T22:13:20Z\",\"sha256Hash\":"
         "\"ZGVtbw==\","
-        "\"uri\":\"https://demo.invalid/v1beta/%s\",\"state\":\"ACTIVE\",\"source\":\"UPLOADED\"}",
-        c->body.n, name);
+        "\"uri\":\"https://demo.invalid/v1beta/%s\",\"state\":\"ACTIVE\",\"source\":\"%s\"",
+        c->body.n, name, generated ? "GENERATED" : "UPLOADED");
+    if (generated)
+        putf(c, ",\"downloadUri\":\"https://demo.invalid/v1beta/%s:download?alt=media\"", name);
+    put(c, "}");
 }
 
 static void create(struct demo_call *c, enum store_kind k)
@@ -39,8 +51,11 @@ static void create(struct demo_call *c, enum store_kind k)
     if (k == STORE_FILE_GEMINI)
         put(c, "{\"file\":");
     size_t from = c->out.n;
-    put_named(c, name, k);
-    (void)store_put(k, str_of(name), str_from(buf_str(&c->out), from), STR_NONE);
+    if (k == STORE_FILE_GEMINI)
+        gemini_file_put(c, name, false);
+    else
+        put_cache(c, name);
+    (void)store_put(k, str_of(name), str_from(buf_str(&c->out), from), c->body);
     if (k == STORE_FILE_GEMINI)
         put(c, "}");
     demo_json(c);
@@ -87,18 +102,25 @@ static void operation(struct demo_call *c)
 {
     char name[48];
     if (str_chr(c->match.rest, ':') >= 0) {
-        bool batch = str_ends(c->match.rest, STR(":batchGenerateContent"));
-        new_id(batch ? "batches/" : "operations/", name);
-        putf(c, "{\"name\":\"%s\",\"metadata\":{\"state\":\"BATCH_STATE_PENDING\"}}", name);
-    } else if (c->rq->head.method == HTTP_DELETE) {
-        put(c, "{}");
+        new_id("operations/", name);
+        putf(c, "{\"name\":\"%s\"}", name);
     } else {
         put(c, "{\"name\":");
         put_json(c, c->match.rest);
-        put(c,
-            ",\"metadata\":{\"state\":\"BATCH_STATE_SUCCEEDED\"},\"done\":true,\"response\":{}}");
+        put(c, ",\"done\":true,\"response\":{}}");
     }
     demo_json(c);
+}
+
+static void download(struct demo_call *c)
+{
+    struct str name = str_to(c->match.rest, c->match.rest.n - STR(":download").n);
+    if (!store_get(STORE_FILE_GEMINI, name, NULL, &c->out)) {
+        c->match.id = name;
+        demo_not_found(c, "object");
+        return;
+    }
+    demo_reply(c, 200, STR("application/octet-stream"));
 }
 
 void gemini_other(struct demo_call *c)
@@ -108,6 +130,8 @@ void gemini_other(struct demo_call *c)
         collection(c, STORE_FILE_GEMINI);
     else if (str_eq(rest, STR("cachedContents")))
         collection(c, STORE_CACHE_GEMINI);
+    else if (str_ends(rest, STR(":download")))
+        download(c);
     else if (str_starts(rest, STR("files/")))
         member(c, STORE_FILE_GEMINI);
     else if (str_starts(rest, STR("cachedContents/")))

@@ -40,8 +40,9 @@ enum endpoint_kind {
     KIND_GEMINI_COUNT,
     KIND_GEMINI_EMBED,  /* embedContent, batchEmbedContents */
     KIND_GEMINI_UPLOAD, /* resumable uploads of files */
-    KIND_GEMINI_OTHER,  /* files, cachedContents, operations, ... */
-    KIND_CONVERSE,      /* Bedrock */
+    KIND_GEMINI_BATCHES,
+    KIND_GEMINI_OTHER, /* files, cachedContents, operations, ... */
+    KIND_CONVERSE,     /* Bedrock */
     KIND_CONVERSE_STREAM,
     KIND_INVOKE, /* Bedrock's InvokeModel: the model's own dialect; of Anthropic's in front */
     KIND_INVOKE_STREAM,

@@ -179,6 +179,12 @@ static void test_shared_paths(void)
     CHECK_STR(
         what_with("GET", "/v1/files", "anthropic-version: 2023-06-01\r\n"), STR("anthropic files"));
     CHECK_STR(what_with("GET", "/v1/files", "x-goog-api-key: k\r\n"), STR("gemini gemini_other"));
+    CHECK_STR(what("GET", "/v1/batches"), STR("openai batches"));
+    CHECK_STR(
+        what_with("GET", "/v1/batches", "x-goog-api-key: k\r\n"), STR("gemini gemini_batches"));
+    CHECK_STR(what("GET", "/v1beta/batches"), STR("gemini gemini_batches"));
+    CHECK_STR(what("POST", "/v1beta/batches/b:cancel"), STR("gemini gemini_batches"));
+    CHECK_STR(what("GET", "/v1beta/files/f:download?alt=media"), STR("gemini gemini_other"));
 }
 
 /* A path that one dialect alone has is its own, whatever the fields say. */

@@ -31,7 +31,7 @@
         K(FILES))
 #define GEMINI_KINDS                                                                               \
     (K(GENERATE) | K(STREAM_GENERATE) | K(GEMINI_COUNT) | K(GEMINI_EMBED) | K(GEMINI_UPLOAD) |     \
-        K(GEMINI_OTHER) | K(MODELS) | K(MODEL))
+        K(GEMINI_BATCHES) | K(GEMINI_OTHER) | K(MODELS) | K(MODEL))
 
 #define OPENAI_AT(path, kind_set)                                                                  \
     {                                                                                              \

@@ -151,10 +151,39 @@ def test_cached_contents(gemini):
 
 
 def test_batches(gemini):
-    made = gemini.batches.create(model=MODEL, src=[{"contents": [{"parts": [{"text": "Hi"}]}]}])
+    made = gemini.batches.create(model=MODEL, src=[
+        {"contents": [{"parts": [{"text": text}]}]} for text in ("Hi", "Hello there")])
     assert made.name.startswith("batches/") and made.state.name == "JOB_STATE_PENDING"
-    assert gemini.batches.get(name=made.name).state.name == "JOB_STATE_SUCCEEDED"
+    done = gemini.batches.get(name=made.name)
+    assert done.state.name == "JOB_STATE_SUCCEEDED" and done.model == f"models/{MODEL}"
+    replies = [r.response for r in done.dest.inlined_responses]
+    assert len(replies) == 2 and all(r.text and r.usage_metadata for r in replies)
+    assert made.name in [b.name for b in gemini.batches.list()]
+    gemini.batches.cancel(name=made.name)
     gemini.batches.delete(name=made.name)
+    with pytest.raises(errors.ClientError):
+        gemini.batches.get(name=made.name)
+
+
+def test_a_batch_of_a_file(gemini, tmp_path):
+    lines = [{"key": f"r{i}", "request": {"contents": [{"parts": [{"text": f"Line {i}"}]}]}}
+             for i in range(3)]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    source = gemini.files.upload(file=tmp_path / "in.jsonl", config={"mime_type": "application/jsonl"})
+    made = gemini.batches.create(model=MODEL, src=source.name)
+    results = gemini.batches.get(name=made.name).dest.file_name
+    got = [json.loads(line) for line in gemini.files.download(file=results).splitlines()]
+    assert [g["key"] for g in got] == ["r0", "r1", "r2"]
+    assert all(g["response"]["candidates"] for g in got)
+
+
+@pytest.mark.filterwarnings("ignore:batches.create_embeddings")  # the SDK: it is experimental
+def test_a_batch_of_vectors(gemini):
+    made = gemini.batches.create_embeddings(model="gemini-embedding-001", src={
+        "inlined_requests": {"contents": ["one two three", "four"]}})
+    replies = gemini.batches.get(name=made.name).dest.inlined_embed_content_responses
+    assert [r.response.token_count for r in replies] == [3, 1]
+    assert all(r.response.embedding.values for r in replies)
 
 
 def test_files(gemini, demo):
