@@ -136,20 +136,31 @@ int gw_own_check_line(struct exchange *x, struct str line)
     return r;
 }
 
-/* What a batch cost is in its results: it is booked before these can be deleted. */
+/* Its path names one thing. */
+static bool is_by_id(const struct exchange *x)
+{
+    const struct endpoint *e = x->match.endpoint;
+
+    return (e->flags & EP_BY_ID) || e->kind == KIND_GEMINI_BATCHES || e->kind == KIND_GEMINI_OTHER;
+}
+
+/* What a batch cost is in its results: it is booked before these can be deleted. Google forgets a
+ * batch also while it runs, and nobody could say any more what it cost. */
 static int book_before(struct exchange *x)
 {
     const struct owned *o = x->owned;
-    struct str batch = STR_NONE;
+    int r;
 
-    if (x->rq->head.method != HTTP_DELETE || !o || !(x->match.endpoint->flags & EP_BY_ID))
+    if (x->rq->head.method != HTTP_DELETE || !o || !is_by_id(x))
         return 0;
-    if (o->kind == OWNED_MESSAGE_BATCH)
-        batch = o->id;
-    else if (o->kind == OWNED_OUTPUT)
-        batch = o->batch;
-    if (!batch.n || own_book_now(batch) == 0)
+    struct str batch = owned_is_batch(o) ? o->id : o->kind == OWNED_OUTPUT ? o->batch : STR_NONE;
+    if (!batch.n || (r = own_book_now(batch)) == 0)
         return 0;
+    if (r == OWN_BOOK_RUNS && o->kind != OWNED_GEMINI_BATCH)
+        return 0; /* the provider refuses it */
+    if (r == OWN_BOOK_RUNS)
+        return exchange_fail(x, 400, STR("batch_runs"),
+            STR("This batch still runs; it can be deleted when it has ended. Cancel it first."));
     x->error.retry_after_s = 5;
     return exchange_fail(x, 503, STR("batch_not_booked"),
         STR("What this batch cost could not be booked yet; try again shortly."));
@@ -187,7 +198,8 @@ static bool is_kept_thing(const struct exchange *x)
 {
     const uint64_t kinds = KIND_BIT(KIND_FILES) | KIND_BIT(KIND_UPLOADS) | KIND_BIT(KIND_BATCHES) |
                            KIND_BIT(KIND_CONVERSATIONS) | KIND_BIT(KIND_MESSAGE_BATCHES) |
-                           KIND_BIT(KIND_GEMINI_UPLOAD) | KIND_BIT(KIND_GEMINI_OTHER);
+                           KIND_BIT(KIND_GEMINI_UPLOAD) | KIND_BIT(KIND_GEMINI_OTHER) |
+                           KIND_BIT(KIND_GEMINI_BATCHES);
     return (kinds & KIND_BIT(x->match.endpoint->kind)) != 0;
 }
 

@@ -131,7 +131,8 @@ int own_book_start(void); /* on the first loop */
 void own_book_stop(void);
 /* A caller saw that it ended: soon. Any thread. */
 void own_book_ask(struct str id);
-/* Now, on any loop; suspends. 0 when nothing is left to be booked. */
+#define OWN_BOOK_RUNS 1
+/* Now, on any loop; suspends. 0: nothing is left to be booked; OWN_BOOK_RUNS: it has not ended. */
 int own_book_now(struct str id);
 
 /* --- own_read.c --- */
@@ -160,23 +161,27 @@ struct own_usage {
 
 /* Whether a batch's object says that nothing more will come. */
 bool own_batch_ended(enum owned_kind kind, struct str object);
+/* The id of the file that holds its results, a view of the object; empty: there is none. */
+struct str own_batch_file(enum owned_kind kind, struct str object);
 struct prices_overlay;
-/* Lines of a batch's results, in pieces of any size. */
+/* Lines of the results of the batch with this object, which must stay, in pieces of any size. */
 struct own_lines {
     struct own_usage *sums;
     const struct prices_overlay *prices;
     struct str provider;
+    struct str model; /* empty: each line names its own */
     enum owned_kind kind;
     struct buf line;
     bool skip;        /* the line is too long */
     unsigned skipped; /* such lines */
 };
 void own_lines_init(struct own_lines *l, struct own_usage *sums, enum owned_kind kind,
-    struct str provider, const struct prices_overlay *prices);
+    struct str object, struct str provider, const struct prices_overlay *prices);
 void own_lines_add(struct own_lines *l, struct str piece);
 void own_lines_end(struct own_lines *l); /* frees */
-/* What the object itself says of the whole (OpenAI's), where the results cannot be read. */
-void own_usage_of_object(struct own_usage *sums, struct str object, struct str provider,
-    const struct prices_overlay *prices);
+/* What the object itself says: of the whole (OpenAI's, for where the results cannot be read), or
+ * with the results in it (Google's). */
+void own_usage_of_object(struct own_usage *sums, enum owned_kind kind, struct str object,
+    struct str provider, const struct prices_overlay *prices);
 
 #endif

@@ -155,9 +155,10 @@ static int row_load(struct str id, struct row *ret)
 static int row_checked(const struct row *row)
 {
     const struct store_value v[] = {store_text(row->o.id), store_int(clock_wall())};
-
-    return store_exec(
+    int r = store_exec(
         parts.store, "UPDATE owned_objects SET checked_at = ?2 WHERE id = ?1", v, 2, NULL, NULL);
+
+    return r < 0 ? r : OWN_BOOK_RUNS;
 }
 
 /* -EAGAIN: another node was first. */
@@ -261,6 +262,13 @@ static void put_scopes(struct payload *p, const struct charge *c)
     payload_close(p);
 }
 
+static enum endpoint_kind endpoint_of(enum owned_kind batch)
+{
+    return batch == OWNED_MESSAGE_BATCH  ? KIND_MESSAGE_BATCHES
+           : batch == OWNED_GEMINI_BATCH ? KIND_GEMINI_BATCHES
+                                         : KIND_BATCHES;
+}
+
 static int write_entry(const struct row *row, const struct own_model *m, unsigned i,
     const struct charge *c, struct buf *out)
 {
@@ -278,8 +286,7 @@ static int write_entry(const struct row *row, const struct own_model *m, unsigne
     if (m->nano >= 0)
         payload_int(&p, "cost", m->nano);
     put_str(&p, "customer", o->customer);
-    payload_str(&p, "endpoint",
-        endpoint_kind_name(o->kind == OWNED_BATCH ? KIND_BATCHES : KIND_MESSAGE_BATCHES));
+    payload_str(&p, "endpoint", endpoint_kind_name(endpoint_of(o->kind)));
     payload_str(&p, "event", STR("request"));
     payload_str(&p, "id", str_of(id));
     payload_int(&p, "in", (int64_t)usage_input_total(u));
@@ -409,7 +416,7 @@ static int put_down(struct booking *b, struct row *row, struct own_usage *sums, 
     return r == -EAGAIN ? 0 : r;
 }
 
-/* 0: nothing is left to be done now. */
+/* 0: it is booked; OWN_BOOK_RUNS. */
 static int work(struct booking *b, struct row *row)
 {
     struct own_usage *sums = calloc(1, sizeof *sums);

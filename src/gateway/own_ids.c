@@ -298,7 +298,7 @@ static int path_and_query(struct exchange *x, struct own_ids *ids)
     if (e->flags & EP_BY_ID)
         r = add(&x->arena, ids,
             (struct own_id){.id = decoded(&x->arena, x->match.id), .what = word_of(e->kind)});
-    else if (e->kind == KIND_GEMINI_OTHER)
+    else if (e->kind == KIND_GEMINI_OTHER || e->kind == KIND_GEMINI_BATCHES)
         r = add(
             &x->arena, ids, (struct own_id){.id = gemini_name(x), .what = STR("requested entity")});
     if (r == 0 && gw_own_filters(x) && x->rq->head.query.n)

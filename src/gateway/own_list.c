@@ -18,7 +18,7 @@
 bool gw_own_filters(const struct exchange *x)
 {
     const uint64_t kinds = KIND_BIT(KIND_FILES) | KIND_BIT(KIND_UPLOADS) | KIND_BIT(KIND_BATCHES) |
-                           KIND_BIT(KIND_MESSAGE_BATCHES);
+                           KIND_BIT(KIND_MESSAGE_BATCHES) | KIND_BIT(KIND_GEMINI_BATCHES);
     const struct endpoint *e = x->match.endpoint;
 
     if (!x->key || !e || x->rq->head.method != HTTP_GET)

@@ -21,7 +21,7 @@ struct owned gw_own_record(const struct exchange *x, struct str id, enum owned_k
     o.team = k->team_id;
     o.user = k->user_id;
     o.key = k->subject.id;
-    if (kind == OWNED_BATCH || kind == OWNED_MESSAGE_BATCH)
+    if (owned_is_batch(&o))
         o.customer = str_to(x->end_user, OWNED_TEXT_BYTES);
     return o;
 }
@@ -47,13 +47,14 @@ static struct str text_of(struct str literal)
 
 void own_made_outputs(const struct owned *batch, struct str object)
 {
-    static const struct str members[] = {STR_INIT("output_file_id"), STR_INIT("error_file_id")};
+    const struct str ids[] = {
+        own_batch_file(batch->kind, object), text_of(json_find(object, STR("error_file_id")))};
     struct owned o = *batch;
 
     o.kind = OWNED_OUTPUT;
     o.batch = batch->id;
-    for (unsigned i = 0; i < ARRAY_LEN(members); i++) {
-        o.id = text_of(json_find(object, members[i]));
+    for (unsigned i = 0; i < ARRAY_LEN(ids); i++) {
+        o.id = ids[i];
         if (o.id.n)
             owned_put(&o, true);
     }
@@ -62,23 +63,25 @@ void own_made_outputs(const struct owned *batch, struct str object)
 /* Of a batch that is shown: its files, and that it may have ended. */
 static void batch_shown(struct exchange *x, struct str object)
 {
-    const struct owned *o = owned_get(text_of(json_find(object, STR("id"))), &x->arena);
+    bool google = x->match.endpoint->kind == KIND_GEMINI_BATCHES;
+    struct str name = json_find(object, google ? STR("name") : STR("id"));
+    const struct owned *o = owned_get(text_of(name), &x->arena);
 
-    if (!o || (o->kind != OWNED_BATCH && o->kind != OWNED_MESSAGE_BATCH))
+    if (!o || !owned_is_batch(o))
         return;
-    if (o->kind == OWNED_BATCH)
-        own_made_outputs(o, object);
+    own_made_outputs(o, object);
     if (own_batch_ended(o->kind, object))
         own_book_ask(o->id);
 }
 
 static void batches_shown(struct exchange *x, struct str body)
 {
+    bool google = x->match.endpoint->kind == KIND_GEMINI_BATCHES;
     struct str list, key, item;
 
     if (json_type_of(body) != JSON_OBJECT)
         return;
-    list = json_find(body, STR("data"));
+    list = json_find(body, google ? STR("operations") : STR("data"));
     if (json_type_of(list) != JSON_ARRAY) {
         batch_shown(x, body);
         return;
@@ -92,8 +95,15 @@ static void batches_shown(struct exchange *x, struct str body)
 
 static void gemini_made(struct exchange *x, struct str body)
 {
-    static const struct str kinds[] = {STR_INIT("files/"), STR_INIT("cachedContents/"),
-        STR_INIT("batches/"), STR_INIT("operations/")};
+    static const struct {
+        struct str prefix;
+        enum owned_kind kind;
+    } kinds[] = {
+        {STR_INIT("files/"), OWNED_THING},
+        {STR_INIT("cachedContents/"), OWNED_THING},
+        {STR_INIT("batches/"), OWNED_GEMINI_BATCH},
+        {STR_INIT("operations/"), OWNED_THING},
+    };
     struct str object = body, file;
 
     if (x->rq->head.method != HTTP_POST && x->rq->head.method != HTTP_PUT)
@@ -105,8 +115,8 @@ static void gemini_made(struct exchange *x, struct str body)
         object = file;
     struct str name = text_of(json_find(object, STR("name")));
     for (unsigned i = 0; i < ARRAY_LEN(kinds); i++)
-        if (str_starts(name, kinds[i]))
-            made(x, name, OWNED_THING);
+        if (str_starts(name, kinds[i].prefix))
+            made(x, name, kinds[i].kind);
 }
 
 /* --- all --- */
@@ -149,8 +159,20 @@ void gw_own_made(struct exchange *x, struct str body)
     if (!body.n)
         return;
     body = str_trim(body);
-    if (e->kind == KIND_BATCHES || e->kind == KIND_MESSAGE_BATCHES)
-        batches_shown(x, body);
-    else if (e->kind == KIND_GEMINI_OTHER || e->kind == KIND_GEMINI_UPLOAD)
+    switch (e->kind) {
+    case KIND_GEMINI_OTHER:
+    case KIND_GEMINI_UPLOAD:
         gemini_made(x, body);
+        break;
+    case KIND_GEMINI_BATCHES:
+        gemini_made(x, body);
+        batches_shown(x, body);
+        break;
+    case KIND_BATCHES:
+    case KIND_MESSAGE_BATCHES:
+        batches_shown(x, body);
+        break;
+    default:
+        break;
+    }
 }

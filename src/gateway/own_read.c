@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define OBJECT_MAX (1 * MIB)
+#define OBJECT_MAX LIMIT_RESPONSE_BYTES /* Google's may hold the results */
 #define TOTAL_NS   (300 * NS_PER_S)
 #define WAIT_NS    (30 * NS_PER_S)
 
@@ -63,7 +63,7 @@ static int errand_start(struct errand *e, const struct upstream *u, const struct
     return http_call_start(&u->origin, &rq, &t, &e->call, &err, e->errbuf);
 }
 
-static struct errand *errand_new(const char *path)
+static struct errand *errand_new(const char *path, const char *query)
 {
     struct errand *e = calloc(1, sizeof *e);
 
@@ -75,6 +75,7 @@ static struct errand *errand_new(const char *path)
     e->rq.head.method = HTTP_GET;
     e->rq.head.method_text = STR("GET");
     e->rq.head.path = str_of(path);
+    e->rq.head.query = str_of(query);
     e->x.rq = &e->rq;
     e->x.cost_nano = -1;
     if (endpoint_find(&e->rq.head, &e->x.match, &e->x.dialect))
@@ -84,10 +85,10 @@ static struct errand *errand_new(const char *path)
 }
 
 /* 200 and a call to be read; the status otherwise, or -errno. */
-static int get(
-    const struct upstream *u, const struct owned *o, const char *path, struct errand **ret)
+static int get(const struct upstream *u, const struct owned *o, const char *path, const char *query,
+    struct errand **ret)
 {
-    struct errand *e = errand_new(path);
+    struct errand *e = errand_new(path, query);
     const struct http_head *head;
     struct error err = {0};
     int r = e ? errand_start(e, u, o) : -ENOMEM;
@@ -114,9 +115,36 @@ static bool is_path_safe(struct str id)
     return id.n > 0 && id.p[0] != '.';
 }
 
-static struct str text_of(struct str literal)
+/* Google's ids begin with what they are of: "files/abc". */
+static bool is_google_id(struct str id, struct str prefix)
 {
-    return json_type_of(literal) == JSON_STRING ? str_at(literal.p + 1, literal.n - 2) : STR_NONE;
+    return str_starts(id, prefix) && is_path_safe(str_from(id, prefix.n));
+}
+
+static bool is_batch_id(const struct owned *o)
+{
+    return o->kind == OWNED_GEMINI_BATCH ? is_google_id(o->id, STR("batches/"))
+                                         : is_path_safe(o->id);
+}
+
+/* Where the results are. 0; -ENOENT: in no file. */
+static int path_of_results(
+    const struct owned *o, struct str object, char path[static OWNED_ID_BYTES + 64])
+{
+    const size_t room = OWNED_ID_BYTES + 64;
+    struct str file = str_to(own_batch_file(o->kind, object), OWNED_ID_BYTES);
+
+    if (o->kind == OWNED_MESSAGE_BATCH)
+        snprintf(path, room, "/v1/messages/batches/" STR_FMT "/results", STR_ARG(o->id));
+    else if (!file.n)
+        return -ENOENT;
+    else if (o->kind == OWNED_BATCH && is_path_safe(file))
+        snprintf(path, room, "/v1/files/" STR_FMT "/content", STR_ARG(file));
+    else if (o->kind == OWNED_GEMINI_BATCH && is_google_id(file, STR("files/")))
+        snprintf(path, room, "/v1beta/" STR_FMT ":download", STR_ARG(file));
+    else
+        return -EINVAL;
+    return 0;
 }
 
 /* Lines of results, while they come. 0, an HTTP status, or -errno. */
@@ -126,7 +154,7 @@ static int read_lines(
     struct errand *e;
     struct str piece;
     ssize_t n = 0;
-    int r = get(u, o, path, &e);
+    int r = get(u, o, path, o->kind == OWNED_GEMINI_BATCH ? "alt=media" : "", &e);
 
     while (r == 200 && (n = http_call_read(e->call, &piece)) > 0)
         own_lines_add(lines, piece);
@@ -142,21 +170,19 @@ static bool is_gone(int status)
 static int read_results(const struct upstream *u, const struct owned *o, struct str object,
     const struct prices_overlay *prices, struct own_usage *sums, unsigned *ret_skipped)
 {
-    struct str file = text_of(json_find(object, STR("output_file_id")));
     struct own_lines lines;
     char path[OWNED_ID_BYTES + 64];
+    int r = path_of_results(o, object, path);
 
-    if (o->kind == OWNED_BATCH && !file.n) /* nothing was done */
+    if (r == -ENOENT) { /* nothing was done, or it stands in the object */
+        if (o->kind == OWNED_GEMINI_BATCH)
+            own_usage_of_object(sums, o->kind, object, u->provider->id, prices);
         return 0;
-    if (o->kind == OWNED_BATCH && !is_path_safe(file))
+    }
+    if (r < 0)
         return 404;
-    if (o->kind == OWNED_BATCH)
-        snprintf(
-            path, sizeof path, "/v1/files/%.*s/content", (int)MIN(file.n, OWNED_ID_BYTES), file.p);
-    else
-        snprintf(path, sizeof path, "/v1/messages/batches/" STR_FMT "/results", STR_ARG(o->id));
-    own_lines_init(&lines, sums, o->kind, u->provider->id, prices);
-    int r = read_lines(u, o, path, &lines);
+    own_lines_init(&lines, sums, o->kind, object, u->provider->id, prices);
+    r = read_lines(u, o, path, &lines);
     own_lines_end(&lines);
     *ret_skipped = lines.skipped;
     return r;
@@ -169,10 +195,12 @@ static int read_object(const struct upstream *u, const struct owned *o, struct b
     struct str body;
     struct json_error err;
     enum json_type top;
+    const char *where = o->kind == OWNED_BATCH           ? "/v1/batches"
+                        : o->kind == OWNED_MESSAGE_BATCH ? "/v1/messages/batches"
+                                                         : "/v1beta";
 
-    snprintf(path, sizeof path, "%s/" STR_FMT,
-        o->kind == OWNED_BATCH ? "/v1/batches" : "/v1/messages/batches", STR_ARG(o->id));
-    int r = get(u, o, path, &e);
+    snprintf(path, sizeof path, "%s/" STR_FMT, where, STR_ARG(o->id));
+    int r = get(u, o, path, "", &e);
     if (r == 200 && (r = http_call_read_all(e->call, OBJECT_MAX, &body)) == 0)
         r = buf_addstr(out, body);
     errand_free(e);
@@ -192,7 +220,7 @@ static int ended(const struct config *c, const struct upstream *u, const struct 
         return r < 0 ? r : -EIO;
     if (r != 0) {
         *sums = (struct own_usage){.n = 0};
-        own_usage_of_object(sums, object, u->provider->id, c->route.prices);
+        own_usage_of_object(sums, o->kind, object, u->provider->id, c->route.prices);
         *ret_skipped += sums->n == 0;
     }
     return OWN_READ_ENDED;
@@ -206,15 +234,16 @@ int own_read(const struct owned *o, bool last_try, struct own_usage *sums, unsig
     int r = -ENOENT;
 
     buf_init(&object, OBJECT_MAX);
-    if (u && u->configured && is_path_safe(o->id))
+    if (u && u->configured && is_batch_id(o))
         r = read_object(u, o, &object);
     if (r == 0)
         r = own_batch_ended(o->kind, buf_str(&object))
                 ? ended(c, u, o, buf_str(&object), last_try, sums, ret_skipped)
                 : OWN_READ_RUNS;
-    else if (is_gone(r) || last_try)
+    else if (is_gone(r) || r == -EMSGSIZE || last_try) {
+        *ret_skipped = !is_gone(r);
         r = OWN_READ_ENDED; /* nobody can say any more what it used */
-    else if (r > 0)
+    } else if (r > 0)
         r = -EIO;
     config_unref(c);
     return r;

@@ -60,17 +60,12 @@ static struct store_value text(struct str s)
     return store_text(s.n ? s : STR(""));
 }
 
-static bool is_batch(const struct owned *o)
-{
-    return o->kind == OWNED_BATCH || o->kind == OWNED_MESSAGE_BATCH;
-}
-
 static int add_row(struct store_batch *b, const struct owned *o)
 {
     const struct store_value v[] = {store_text(o->id), store_int(o->kind), text(o->provider),
         text(o->upstream_key), text(o->org), text(o->team), text(o->user), text(o->key),
         text(o->customer), text(o->batch), store_int(o->created_at),
-        store_int(is_batch(o) && owned_is_known(o))};
+        store_int(owned_is_batch(o) && owned_is_known(o))};
 
     return store_batch_add(b,
         "INSERT INTO owned_objects (" COLUMNS

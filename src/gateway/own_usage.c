@@ -3,6 +3,12 @@
  *
  *   OpenAI      {"custom_id":…,"response":{"status_code":200,"body":{"model":…,"usage":{…}}},…}
  *   Anthropic   {"custom_id":…,"result":{"type":"succeeded","message":{"model":…,"usage":{…}}}}
+ *   Google      {"key":…,"response":{"usageMetadata":{…},…}}, all of the batch's one model
+ *
+ * Google's object of a batch, an operation, says where the results are, or holds them itself:
+ *
+ *   {"name":"batches/…","metadata":{"model":"models/…","state":"BATCH_STATE_SUCCEEDED","output":
+ *    {"responsesFile":"files/…"} or {"inlinedResponses":{"inlinedResponses":[{"response":…},…]}}}}
  *
  * Each line is priced by itself, as a request is, at the prices of batches, and added up by model.
  * Nothing here suspends.
@@ -14,19 +20,71 @@
 
 #define LINE_MAX_BYTES (16 * MIB)
 
-bool own_batch_ended(enum owned_kind kind, struct str object)
+/* --- the object --- */
+
+static bool has_ended(struct str status)
 {
     static const struct str ends[] = {STR_INIT("\"completed\""), STR_INIT("\"failed\""),
         STR_INIT("\"expired\""), STR_INIT("\"cancelled\"")};
-    struct str status;
 
-    if (kind == OWNED_MESSAGE_BATCH)
-        return str_eq(json_find(object, STR("processing_status")), STR("\"ended\""));
-    status = json_find(object, STR("status"));
     for (unsigned i = 0; i < ARRAY_LEN(ends); i++)
         if (str_ieq(status, ends[i]))
             return true;
     return false;
+}
+
+static bool gemini_ended(struct str object)
+{
+    static const struct str ends[] = {STR_INIT("_SUCCEEDED\""), STR_INIT("_FAILED\""),
+        STR_INIT("_EXPIRED\""), STR_INIT("_CANCELLED\"")};
+    struct str state = json_find(object, STR("metadata.state"));
+
+    for (unsigned i = 0; i < ARRAY_LEN(ends); i++)
+        if (str_ends(state, ends[i]))
+            return true;
+    return json_type_of(json_find(object, STR("done"))) == JSON_TRUE;
+}
+
+bool own_batch_ended(enum owned_kind kind, struct str object)
+{
+    if (kind == OWNED_MESSAGE_BATCH)
+        return str_eq(json_find(object, STR("processing_status")), STR("\"ended\""));
+    if (kind == OWNED_GEMINI_BATCH)
+        return gemini_ended(object);
+    return has_ended(json_find(object, STR("status")));
+}
+
+/* Of Google's output, which stands in two places. */
+static struct str gemini_output(struct str object, struct str member)
+{
+    struct str out = json_find(json_find(object, STR("metadata.output")), member);
+
+    return out.p ? out : json_find(json_find(object, STR("response")), member);
+}
+
+static struct str text_of(struct str literal)
+{
+    if (json_type_of(literal) != JSON_STRING)
+        return STR_NONE;
+    struct str s = str_at(literal.p + 1, literal.n - 2);
+    return str_chr(s, '\\') < 0 ? s : STR_NONE; /* no model and no file has such a name */
+}
+
+struct str own_batch_file(enum owned_kind kind, struct str object)
+{
+    if (kind == OWNED_BATCH)
+        return text_of(json_find(object, STR("output_file_id")));
+    return kind == OWNED_GEMINI_BATCH ? text_of(gemini_output(object, STR("responsesFile")))
+                                      : STR_NONE;
+}
+
+/* Of a batch that has one model. */
+static struct str model_of(enum owned_kind kind, struct str object)
+{
+    struct str model =
+        kind == OWNED_GEMINI_BATCH ? text_of(json_find(object, STR("metadata.model"))) : STR_NONE;
+
+    return str_starts(model, STR("models/")) ? str_from(model, 7) : model;
 }
 
 /* --- sums --- */
@@ -40,7 +98,7 @@ static struct own_model *sum_of(struct own_usage *sums, struct str model)
         return &sums->at[OWN_MODELS_MAX - 1];
     struct own_model *m = &sums->at[sums->n++];
     *m = (struct own_model){.nano = 0};
-    memcpy(m->model, model.p, model.n);
+    str_put(m->model, model);
     return m;
 }
 
@@ -88,42 +146,63 @@ static void add_priced(struct own_usage *sums, struct str model, const struct us
         m->nano = -1;
 }
 
-static struct str text_of(struct str literal)
+/* Google's vectors come with a count of their own. */
+static void take_token_count(struct meter *m, struct str reply)
 {
-    if (json_type_of(literal) != JSON_STRING)
-        return STR_NONE;
-    struct str s = str_at(literal.p + 1, literal.n - 2);
-    return str_chr(s, '\\') < 0 ? s : STR_NONE; /* no model has such a name */
+    struct str count = json_find(reply, STR("tokenCount")), digits = text_of(count);
+    uint64_t n;
+
+    if (str_u64(digits.n ? digits : count, &n) < 0 || n > INT64_MAX)
+        return;
+    m->usage.input = (int64_t)n;
+    m->usage.source = USAGE_REPORTED;
+}
+
+static enum endpoint_kind reply_kind(enum owned_kind kind)
+{
+    return kind == OWNED_MESSAGE_BATCH  ? KIND_MESSAGES
+           : kind == OWNED_GEMINI_BATCH ? KIND_GENERATE
+                                        : KIND_EMBEDDINGS;
 }
 
 /* One reply, as it would have come to a call. */
-static void add_reply(struct own_usage *sums, enum owned_kind kind, struct str reply,
-    struct str provider, const struct prices_overlay *prices)
+static void add_reply(struct own_lines *l, struct str reply)
 {
+    struct str model = l->model;
     struct meter m;
 
     if (json_type_of(reply) != JSON_OBJECT)
         return;
-    meter_init(&m, kind == OWNED_MESSAGE_BATCH ? KIND_MESSAGES : KIND_EMBEDDINGS);
+    meter_init(&m, reply_kind(l->kind));
     meter_reply(&m, reply);
+    if (l->kind == OWNED_GEMINI_BATCH && m.usage.source != USAGE_REPORTED)
+        take_token_count(&m, reply);
+    if (!model.n)
+        model = text_of(
+            json_find(reply, l->kind == OWNED_GEMINI_BATCH ? STR("modelVersion") : STR("model")));
     if (m.usage.source == USAGE_REPORTED)
-        add_priced(sums, text_of(json_find(reply, STR("model"))), &m.usage, provider, prices);
+        add_priced(l->sums, model, &m.usage, l->provider, l->prices);
     meter_free(&m);
-}
-
-void own_usage_of_object(struct own_usage *sums, struct str object, struct str provider,
-    const struct prices_overlay *prices)
-{
-    add_reply(sums, OWNED_BATCH, object, provider, prices);
 }
 
 /* --- lines --- */
 
 void own_lines_init(struct own_lines *l, struct own_usage *sums, enum owned_kind kind,
-    struct str provider, const struct prices_overlay *prices)
+    struct str object, struct str provider, const struct prices_overlay *prices)
 {
-    *l = (struct own_lines){.sums = sums, .kind = kind, .provider = provider, .prices = prices};
+    *l = (struct own_lines){.sums = sums,
+        .kind = kind,
+        .provider = provider,
+        .model = model_of(kind, object),
+        .prices = prices};
     buf_init(&l->line, LINE_MAX_BYTES);
+}
+
+static struct str reply_in(enum owned_kind kind, struct str line)
+{
+    return json_find(line, kind == OWNED_MESSAGE_BATCH  ? STR("result.message")
+                           : kind == OWNED_GEMINI_BATCH ? STR("response")
+                                                        : STR("response.body"));
 }
 
 static void take_line(struct own_lines *l, struct str line)
@@ -138,10 +217,7 @@ static void take_line(struct own_lines *l, struct str line)
         l->skipped++;
         return;
     }
-    add_reply(l->sums, l->kind,
-        json_find(
-            line, l->kind == OWNED_MESSAGE_BATCH ? STR("result.message") : STR("response.body")),
-        l->provider, l->prices);
+    add_reply(l, reply_in(l->kind, line));
 }
 
 /* The end of a line whose beginning is held. */
@@ -183,4 +259,35 @@ void own_lines_end(struct own_lines *l)
     if (l->line.n || l->skip)
         end_line(l);
     buf_free(&l->line);
+}
+
+/* --- what stands in the object --- */
+
+/* Vectors may stand under a name of their own. */
+static void add_inlined(struct own_lines *l, struct str object)
+{
+    static const struct str names[] = {STR_INIT("inlinedResponses.inlinedResponses"),
+        STR_INIT("inlinedEmbedContentResponses.inlinedResponses")};
+    struct str list, key, item;
+
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        list = gemini_output(object, names[i]);
+        if (json_type_of(list) != JSON_ARRAY)
+            continue;
+        for (size_t at = json_inside(list); json_next(list, &at, &key, &item);)
+            add_reply(l, reply_in(l->kind, item));
+    }
+}
+
+void own_usage_of_object(struct own_usage *sums, enum owned_kind kind, struct str object,
+    struct str provider, const struct prices_overlay *prices)
+{
+    struct own_lines l;
+
+    own_lines_init(&l, sums, kind, object, provider, prices);
+    if (kind == OWNED_GEMINI_BATCH)
+        add_inlined(&l, object);
+    else if (kind == OWNED_BATCH)
+        add_reply(&l, object);
+    own_lines_end(&l);
 }

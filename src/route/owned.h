@@ -28,6 +28,7 @@ enum owned_kind {
     OWNED_BATCH,         /* whose cost is booked when it ends */
     OWNED_MESSAGE_BATCH, /* likewise, Anthropic's */
     OWNED_OUTPUT,        /* a file that a batch wrote */
+    OWNED_GEMINI_BATCH,  /* a batch, too: these numbers are in the store, so new ones go last */
     OWNED_KINDS
 };
 
@@ -40,6 +41,12 @@ struct owned {
     struct str batch;                  /* of OWNED_OUTPUT: who wrote it */
     int64_t created_at;                /* wall ns */
 };
+
+static inline bool owned_is_batch(const struct owned *o)
+{
+    return o->kind == OWNED_BATCH || o->kind == OWNED_MESSAGE_BATCH ||
+           o->kind == OWNED_GEMINI_BATCH;
+}
 
 static inline bool owned_is_known(const struct owned *o)
 {

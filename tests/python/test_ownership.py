@@ -550,6 +550,93 @@ def test_message_batches(house):
     assert len(rows) == 1 and rows[0][1] == "claude-sonnet-4-6" and rows[0][2] == rows[0][3] > 0
 
 
+def gemini_lines(client, folder, n):
+    lines = [{"key": f"r{i}", "request": {"contents": [{"parts": [{"text": f"Line {i}"}]}]}}
+             for i in range(n)]
+    (folder / "in.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return client.files.upload(
+        file=folder / "in.jsonl", config={"mime_type": "application/jsonl"}).name
+
+
+def gemini_cost(usage):
+    """Of gemini-2.5-flash: half of what calls cost, 300 and 2,500 nano-dollars a token."""
+    return sum(u["promptTokenCount"] * 150 + u["candidatesTokenCount"] * 1250 for u in usage)
+
+
+def test_batches_of_gemini(house, tmp_path):
+    red, blue = house.gemini("red1"), house.gemini("blue")
+    source = gemini_lines(red, tmp_path, 3)
+    with pytest.raises(genai.errors.ClientError):  # another team's file
+        blue.batches.create(model="gemini-2.5-flash", src=source)
+    made = red.batches.create(model="gemini-2.5-flash", src=source).name
+    for use in (blue.batches.get, blue.batches.cancel, blue.batches.delete):
+        with pytest.raises(genai.errors.ClientError) as e:
+            use(name=made)
+        assert e.value.code == 404
+    assert made not in [b.name for b in blue.batches.list()]
+    listed = next(b for b in house.gemini("red2").batches.list() if b.name == made)
+    results = listed.dest.file_name  # a list is enough to know whose it is
+    with pytest.raises(genai.errors.ClientError):
+        blue.files.download(file=results)
+    text = red.files.download(file=results)
+    usage = [json.loads(line)["response"]["usageMetadata"] for line in text.splitlines()]
+    red.files.delete(name=results)  # booked before
+    assert house.rows("SELECT is_open FROM owned_objects WHERE id = ?", made) == [(0,)]
+    cost = gemini_cost(usage)
+    rows = until(lambda: house.rows(BATCH_ROWS, "gemini_batches", house.teams["red"]))
+    assert [r[1:4] for r in rows] == [("gemini-2.5-flash", cost, cost)] and cost > 0
+
+
+def test_a_batch_of_gemini_with_its_results_inside(house):
+    blue = house.gemini("blue")
+    made = blue.batches.create(model="gemini-2.5-flash", src=[
+        {"contents": [{"parts": [{"text": "Hello"}]}]} for _ in range(2)]).name
+    done = blue.batches.get(name=made).dest.inlined_responses
+    cost = gemini_cost([r.response.usage_metadata.model_dump(by_alias=True) for r in done])
+    rows = until(lambda: house.rows(BATCH_ROWS, "gemini_batches", house.teams["blue"]))
+    assert [r[1:4] for r in rows] == [("gemini-2.5-flash", cost, cost)] and cost > 0
+    blue.batches.delete(name=made)
+
+
+class RunningGemini(RawUpstream):
+    """One batch, which runs until it is told otherwise."""
+
+    state, deleted = "RUNNING", False
+
+    async def answer_all(self, conn, m):
+        reply = {"name": "batches/b1", "metadata": {
+            "model": "models/gemini-2.5-flash", "state": f"BATCH_STATE_{self.state}"}}
+        if self.state == "CANCELLED":
+            reply["metadata"]["output"] = {"inlinedResponses": {"inlinedResponses": [
+                {"response": {"usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 10}}},
+                {"error": {"code": 1}}]}}
+        if m.method == "DELETE":
+            self.deleted, reply = True, {}
+        await conn.answer(http_reply(200, json.dumps(reply).encode()))
+
+
+def test_a_batch_of_gemini_is_not_deleted_while_it_runs(tmp_path, run):
+    up = RunningGemini()
+    up.default = up.answer_all
+    run(up.start())
+    h = furnished(Gateway(tmp_path, providers_at(up.port) | {"SMARTFLOW_BATCH_POLL": "1h"}))
+    made = run(call(h.gateway.port, "/v1beta/models/gemini-2.5-flash:batchGenerateContent",
+                    {"batch": {"inputConfig": {"requests": {"requests": []}}}}, key=h.keys["red1"]))
+    assert made.status == 200 and made.json()["name"] == "batches/b1"
+
+    def delete():
+        return run(call(h.gateway.port, "/v1beta/batches/b1", method="DELETE", key=h.keys["red2"]))
+
+    refused = delete()
+    assert refused.status == 400 and "Cancel it first" in refused.body.decode() and not up.deleted
+    up.state = "CANCELLED"
+    assert delete().status == 200 and up.deleted
+    wait_for(run, lambda: h.rows("SELECT 1 FROM logs WHERE endpoint = 'gemini_batches' AND "
+                                 "charged = ?", 100 * 150 + 10 * 1250))
+    h.gateway.stop()
+    run(up.stop())
+
+
 def test_files_of_anthropic(house):
     red, blue = house.claude("red1"), house.claude("blue")
     made = red.beta.files.upload(file=("a.txt", b"hello", "text/plain")).id
