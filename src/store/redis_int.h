@@ -116,8 +116,10 @@ struct redis {
     struct co *main, *writer, *sub;
     struct event writable; /* out has something, or the link is down */
     struct timer timeout, look, beat;
-    bool late;     /* a timeout was seen, and is given one more turn */
-    bool checking; /* in redis_open(): no offload pool may be there */
+    int64_t watch_due; /* when `timeout` should come */
+    bool late;         /* a timeout was seen, and is given one more turn */
+    bool stalled;      /* `timeout` came late: this loop stood still since the last answer */
+    bool checking;     /* in redis_open(): no offload pool may be there */
     unsigned beats, fillers;
     int64_t skew; /* Redis' clock minus the monotonic one, seconds */
     int64_t up_at;

@@ -11,6 +11,10 @@
  *
  * Timers: `timeout` watches the oldest command, `look` asks for the sums of counters that somebody
  * waits at, `beat` comes once a second: it tries the link, counts the nodes and tells the owner.
+ *
+ * What stops this process for a moment (a machine that is moved, a quota of a container's) often
+ * stops Redis, too, and is no sign that Redis is away. It shows in `timeout`, which then comes
+ * late; and an answer that is late then gets as long again.
  */
 #include "store/redis_int.h"
 #include <errno.h>
@@ -20,6 +24,7 @@
 #define WALK_STEP  128
 #define DIRTY_STEP 64 /* commands made of the dirty list while the lock is held */
 #define GRACE_NS   (5 * NS_PER_MS)
+#define WATCHES    4 /* looks at the oldest command while it may still be answered in time */
 
 /* --- telling the owner ------------------------------------------------------------------------ */
 
@@ -127,7 +132,7 @@ void link_down(struct redis *r, const char *why)
     tell_sleepers(&told);
     snprintf(r->why, sizeof r->why, "%s", why);
     timer_set(&r->timeout, NEVER_NS);
-    r->late = false;
+    r->late = r->stalled = false;
     conn_close(&r->conn);
     event_set(&r->writable);
     tell(r);
@@ -178,6 +183,12 @@ static void write_run(void *arg)
     r->writer = NULL;
 }
 
+static void watch(struct redis *r, int64_t due)
+{
+    r->watch_due = due;
+    timer_set(&r->timeout, due);
+}
+
 /* Posted by redis_kick(). */
 static void flush(void *arg)
 {
@@ -187,7 +198,7 @@ static void flush(void *arg)
         return;
     event_set(&r->writable);
     if (r->timeout.due == NEVER_NS)
-        timer_set(&r->timeout, loop_now() + r->answer_ns);
+        watch(r, loop_now() + r->answer_ns / WATCHES);
 }
 
 void redis_kick(struct shared *s)
@@ -309,7 +320,7 @@ static void read_run(struct redis *r, char why[static REDIS_WHY])
         int e = replies(r, why);
         if (e < 0)
             return;
-        r->late = false;
+        r->late = r->stalled = false;
         if (unlikely(!list_empty(&r->fill)))
             fill_begin(r);
         redis_kick(r->s);
@@ -391,6 +402,7 @@ static void on_timeout(struct timer *t)
     struct list told;
     int64_t now = clock_now();
     list_init(&told);
+    r->stalled |= now - r->watch_due > GRACE_NS;
     shared_lock(&r->s->lock);
     end_held(r, now, &told);
     int64_t since = oldest(&r->unanswered), held = oldest(&r->held);
@@ -399,11 +411,12 @@ static void on_timeout(struct timer *t)
     if (since == NEVER_NS && held == NEVER_NS) {
         timer_set(t, NEVER_NS);
     } else if (since == NEVER_NS || now - since < r->answer_ns) {
-        int64_t late = since == NEVER_NS ? NEVER_NS : since + r->answer_ns;
-        timer_set(t, held == NEVER_NS ? late : MIN(late, held + SHARED_WAIT_NS));
+        int64_t next = now + r->answer_ns / WATCHES;
+        int64_t late = since == NEVER_NS ? NEVER_NS : MIN(since + r->answer_ns, next);
+        watch(r, held == NEVER_NS ? late : MIN(late, held + SHARED_WAIT_NS));
     } else if (!r->late) { /* perhaps it was this loop that was late: what has come is read first */
         r->late = true;
-        timer_set(t, now + GRACE_NS);
+        watch(r, now + (r->stalled ? r->answer_ns : GRACE_NS));
     } else {
         link_down(r, "Redis does not answer");
     }

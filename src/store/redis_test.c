@@ -650,6 +650,44 @@ static void reserve_early(void *arg)
     *result = reserve(node[0], "b:{o}:early", 1, 100);
 }
 
+static int stalled_result;
+
+static void reserve_stalled(void *arg)
+{
+    (void)arg;
+    stalled_result = reserve(node[0], "b:{o}:stall", 1, 1000);
+}
+
+static void *resume_later(void *arg)
+{
+    (void)arg;
+    nanosleep(&(struct timespec){.tv_nsec = 400 * NS_PER_MS}, NULL);
+    kill(server.pid, SIGCONT);
+    return NULL;
+}
+
+/* The machine stands still, and with it Redis, which comes back a little later than this process:
+ * that is not an answer that Redis owes. */
+WITH_REDIS(test_a_stall_of_both_is_no_outage)
+{
+    pthread_t t;
+
+    link_n = 0;
+    shared_on_link(node[0], on_link, NULL);
+    CHECK_EQ(reserve(node[0], "b:{o}:stall", 1, 1000), 0);
+    kill(server.pid, SIGSTOP);
+    stalled_result = 1;
+    must(co_spawn("stalled", reserve_stalled, NULL, NULL) == 0);
+    co_sleep_until(clock_now() + 5 * NS_PER_MS); /* it is on its way */
+    must(pthread_create(&t, NULL, resume_later, NULL) == 0);
+    nanosleep(&(struct timespec){.tv_nsec = 350 * NS_PER_MS}, NULL); /* this loop */
+    WAIT_FOR(stalled_result != 1);
+    pthread_join(t, NULL);
+    CHECK_EQ(stalled_result, 0);
+    CHECK_EQ(link_n, 0);
+    CHECK(all_see("b:{o}:stall", 2));
+}
+
 /* A call that comes before the link was even begun waits for it: alone, this node knows nothing of
  * what the others have used. */
 WITH_REDIS(test_call_before_the_link)
@@ -878,6 +916,7 @@ int main(void)
     TAP_RUN(test_scripts_flushed_under_load);
     TAP_RUN(test_key_vanishes);
     TAP_RUN(test_pause_costs_one_wait);
+    TAP_RUN(test_a_stall_of_both_is_no_outage);
     TAP_RUN(test_stale_generation);
     TAP_RUN(test_others_are_remembered);
     TAP_RUN(test_sum_without_a_limit);
