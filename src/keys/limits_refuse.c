@@ -90,7 +90,9 @@ static int refuse_money(
         b->model.n ? ", for this model"
         : b->tag.n ? ", for one of its tags"
                    : "",
-        only_held                 ? "is held by calls that still run; try again"
+        only_held && !row->held ? "has nothing left in the share that counts while Redis is away; "
+                                  "try again"
+        : only_held             ? "is held by calls that still run; try again"
         : row->used >= row->limit ? "is used up"
                                   : "has too little left for this call",
         STR_ARG(buf_str(&until)));
