@@ -29,7 +29,7 @@ enum setting_place admin_setting_place(struct str name)
         "SMARTFLOW_DEMO_PORT", "SMARTFLOW_ROLES", "SMARTFLOW_TLS_CERT", "SMARTFLOW_TLS_CLIENT_CA",
         "SMARTFLOW_SHARE", "SMARTFLOW_NODE", "SMARTFLOW_JOURNAL", "SMARTFLOW_SHARED_DOWN",
         "SMARTFLOW_DATABASE_CONNECTIONS", "SMARTFLOW_LOG_BODY_MAX", "SMARTFLOW_BODY_RETENTION",
-        "SMARTFLOW_LOG_RETENTION"};
+        "SMARTFLOW_LOG_RETENTION", "SMARTFLOW_ANALYTICS_RETENTION"};
 
     for (unsigned i = 0; i < ARRAY_LEN(fixed); i++)
         if (str_eq(name, str_of(fixed[i])))

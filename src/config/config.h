@@ -70,15 +70,15 @@ struct config {
     /* the control plane */
     struct secret database_url, redis_url;
     unsigned database_connections;
-    int64_t redis_timeout;                 /* what it may take to answer */
-    unsigned shared_down;                  /* enum shared_down */
-    unsigned journal_mode;                 /* enum journal_mode */
-    uint64_t log_body_max;                 /* of one prompt or reply on the journal */
-    int64_t body_retention, row_retention; /* 0 = for ever */
-    int64_t responses_retention;           /* of responses that the gateway keeps */
-    struct str node;                       /* empty: one is made and kept in the data folder */
-    unsigned unowned;                      /* enum unowned_mode */
-    int64_t batch_poll;                    /* how often open batches are looked at */
+    int64_t redis_timeout; /* what it may take to answer */
+    unsigned shared_down;  /* enum shared_down */
+    unsigned journal_mode; /* enum journal_mode */
+    uint64_t log_body_max; /* of one prompt or reply on the journal */
+    int64_t body_retention, row_retention, sums_retention; /* 0 = for ever */
+    int64_t responses_retention;                           /* of responses that the gateway keeps */
+    struct str node;    /* empty: one is made and kept in the data folder */
+    unsigned unowned;   /* enum unowned_mode */
+    int64_t batch_poll; /* how often open batches are looked at */
     /* what is told to others */
     struct alert_settings alert;
     struct telemetry_settings telemetry;

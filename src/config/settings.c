@@ -98,6 +98,8 @@ const struct setting settings[] = {
         "How long prompts and replies are kept; 0 is for ever."},
     {"SMARTFLOW_LOG_RETENTION", SET_DURATION, AT(row_retention), 0, SECONDS(3650LL * 86400), "0",
         "How long log rows are kept in the database; 0 is for ever."},
+    {"SMARTFLOW_ANALYTICS_RETENTION", SET_DURATION, AT(sums_retention), 0, SECONDS(3650LL * 86400),
+        "0", "How long the sums of analytics are kept, in whole weeks; 0 is for ever."},
     {"SMARTFLOW_RESPONSES_RETENTION", SET_DURATION, AT(responses_retention), MS(1),
         SECONDS(3650LL * 86400), "30d",
         "How long /v1/responses are kept here whose model's provider keeps none."},

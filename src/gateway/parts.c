@@ -197,6 +197,7 @@ static int open_ledger(const struct config *c, const char *dir, uint64_t kept)
         .journal_dir = str_of(dir),
         .journal_kept = kept,
         .row_retention = c->row_retention,
+        .sums_retention = c->sums_retention,
         .copy_bodies = secret_is_set(&c->database_url)};
     char err[512] = "";
     const struct stage *const *table;

@@ -18,18 +18,14 @@
 #include <stdio.h>
 #include <time.h>
 
-#define PACE_NS        (100 * NS_PER_MS)
-#define AWAY_NS        (2 * NS_PER_S)
-#define CATCH_UP_NS    (30 * NS_PER_S)
-#define RETENTION_NS   (600 * NS_PER_S)
-#define ADJUSTMENTS_NS (30 * 24 * 3600 * NS_PER_S) /* no tail that is lost is longer */
-#define SLICES_NS      (6 * 3600 * NS_PER_S)
-#define GROUP_NS       (60 * NS_PER_MS) /* longer than the journal's writer takes for a group */
-#define CLOSE_NS       (5 * NS_PER_S)
-#define RECENT_NS      (3600 * NS_PER_S)
-#define WAIT_STEP_NS   (10 * NS_PER_MS)
-#define BEHIND         4000 /* entries: then there is no pause */
-#define RETENTION_ROWS 5000
+#define PACE_NS      (100 * NS_PER_MS)
+#define AWAY_NS      (2 * NS_PER_S)
+#define CATCH_UP_NS  (30 * NS_PER_S)
+#define GROUP_NS     (60 * NS_PER_MS) /* longer than the journal's writer takes for a group */
+#define CLOSE_NS     (5 * NS_PER_S)
+#define RECENT_NS    (3600 * NS_PER_S)
+#define WAIT_STEP_NS (10 * NS_PER_MS)
+#define BEHIND       4000 /* entries: then there is no pause */
 
 static struct ledger {
     struct projection projection;
@@ -37,7 +33,7 @@ static struct ledger {
     bool running;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    bool stop;
+    atomic_bool stop;
     atomic_ullong seq;         /* projected */
     atomic_llong behind_since; /* monotonic ns; 0 = not behind */
 } ledger = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -76,6 +72,11 @@ struct journal *ledger_journal(void)
 struct store *ledger_store(void)
 {
     return ledger.projection.set.store;
+}
+
+bool ledger_is_stopping(void)
+{
+    return atomic_load(&ledger.stop);
 }
 
 bool ledger_is_strict(void)
@@ -197,42 +198,6 @@ int ledger_open(const struct ledger_settings *s, char *err, size_t err_n)
 
 /* --- the thread --- */
 
-/* Old rows go in small bites, so that no reader waits long for them. */
-static void forget_old(struct projection *p)
-{
-    static const char sql[] = "DELETE FROM logs WHERE ts < ?1 AND ts <= (SELECT MAX(ts) FROM "
-                              "(SELECT ts FROM logs ORDER BY ts LIMIT ?2) AS oldest)";
-    const struct store_value v[] = {
-        store_int(clock_wall() - p->set.row_retention), store_int(RETENTION_ROWS)};
-    int64_t changed = 0;
-
-    do {
-        if (store_exec(p->set.store, sql, v, 2, &changed, NULL) < 0)
-            return;
-        store_exec(p->set.store, "DELETE FROM log_bodies WHERE ts < ?1", v, 1, NULL, NULL);
-    } while (changed >= RETENTION_ROWS && !ledger.stop);
-}
-
-/* No index leads to old slices, so it is done a few times a day. */
-static void forget_slices(struct projection *p)
-{
-    const struct store_value v = store_int(slice_least(clock_wall() - p->set.row_retention));
-
-    store_exec(p->set.store, "DELETE FROM log_slices WHERE slice < ?1", &v, 1, NULL, NULL);
-    store_exec(p->set.store, "DELETE FROM log_traces WHERE slice < ?1", &v, 1, NULL, NULL);
-}
-
-static void forget_counters(struct projection *p)
-{
-    const struct store_value now = store_int(clock_wall()),
-                             old = store_int(clock_wall() - ADJUSTMENTS_NS);
-
-    store_exec(p->set.store, "DELETE FROM ledger_spend WHERE expires_at > 0 AND expires_at < ?1",
-        &now, 1, NULL, NULL);
-    store_exec(p->set.store, "DELETE FROM ledger_adjustments WHERE at < ?1", &old, 1, NULL, NULL);
-    customers_forget(&p->set, LEDGER_CUSTOMER_COUNTERS);
-}
-
 static bool pause_thread(int64_t ns)
 {
     struct timespec until;
@@ -274,23 +239,6 @@ static void note_progress(struct projection *p)
         atomic_store(&ledger.behind_since, clock_now());
 }
 
-static void forget(struct projection *p)
-{
-    static int64_t rows_at, slices_at; /* of the one thread that follows */
-    int64_t now = clock_now();
-
-    if (now < rows_at)
-        return;
-    rows_at = now + RETENTION_NS;
-    forget_counters(p);
-    if (p->set.row_retention)
-        forget_old(p);
-    if (p->set.row_retention && now >= slices_at) {
-        slices_at = now + SLICES_NS;
-        forget_slices(p);
-    }
-}
-
 static bool is_far_behind(const struct projection *p)
 {
     return journal_last_seq(p->set.journal) > p->seq + BEHIND;
@@ -312,7 +260,7 @@ static void *follow_main(void *arg)
             log_msg(LOG_INFO, "the database takes log rows again");
         away &= r <= 0;
         if (r >= 0)
-            forget(p);
+            retention_step(&p->set);
         stop = pause_thread(r < 0 ? AWAY_NS : is_far_behind(p) ? 0 : PACE_NS);
     }
     return NULL;

@@ -28,8 +28,9 @@ struct ledger_settings {
     struct shared *shared;
     struct str node;
     struct str journal_dir;
-    uint64_t journal_kept; /* what of the chain was there before the rings (journal_recovery) */
-    int64_t row_retention; /* SMARTFLOW_LOG_RETENTION; ns, 0 = for ever */
+    uint64_t journal_kept;  /* what of the chain was there before the rings (journal_recovery) */
+    int64_t row_retention;  /* SMARTFLOW_LOG_RETENTION; ns, 0 = for ever */
+    int64_t sums_retention; /* SMARTFLOW_ANALYTICS_RETENTION, likewise */
     bool copy_bodies; /* PostgreSQL: bodies into the database, so that every node can show them */
 };
 

@@ -76,6 +76,13 @@ shared_fill_fn ledger_fill;
 /* adjust.c: false when the payload is of another event. */
 bool adjust_read(struct str payload, struct adjustment *ret);
 
+/* The thread that follows is told to end. Any thread. */
+bool ledger_is_stopping(void);
+
+/* retention.c: what is over goes, every now and then; and all of it at once. */
+void retention_step(const struct ledger_settings *set);
+void retention_forget(const struct ledger_settings *set);
+
 /* customers.c: of this node's counters of end customers about `most` stay. */
 int customers_forget(const struct ledger_settings *set, int64_t most);
 

@@ -228,17 +228,22 @@ static void write_many(void)
     ledger_thread_end();
 }
 
+static void some_calls(unsigned n)
+{
+    CHECK(open_ledger());
+    CHECK_EQ(ledger_start(), 0);
+    calls_to_make = n;
+    in_loop(write_many);
+    ledger_stop();
+    ledger_close();
+}
+
 static void clean_stop(void)
 {
     uint64_t behind;
     int64_t age;
 
-    CHECK(open_ledger());
-    CHECK_EQ(ledger_start(), 0);
-    calls_to_make = 300;
-    in_loop(write_many);
-    ledger_stop();
-    ledger_close(); /* at once: the last group may not even be synced */
+    some_calls(300); /* and ends at once: the last group may not even be synced */
     CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 300);
     CHECK_EQ(t_count("SELECT SUM(calls) FROM totals_daily WHERE part = 'p'"), 300);
     CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_open"), 0);
@@ -512,11 +517,72 @@ static void customers_are_bounded(void)
     CHECK_EQ(t_count("SELECT COUNT(*) FROM ledger_spend WHERE name LIKE '%k:key1:e'"), 1);
 }
 
+/* --- what goes in time --- */
+
+#define NUMBERS                                                                                    \
+    "calls, errors, streamed, cache_hits, tokens_in, tokens_out, cache_read, cost, unpriced, "     \
+    "latency_us, l0, l1, l2, l3, l4, l5, l6, l7, l8, l9, l10, l11, l12, l13, l14, l15"
+#define OLDER(table, names)                                                                        \
+    "INSERT INTO " table " (at, " names ", " NUMBERS ") SELECT at - ?1, " names ", " NUMBERS       \
+    " FROM " table
+
+/* The same sums once more, by so much older. */
+static void make_older(int64_t by)
+{
+    static const char *const all[] = {OLDER("totals_hourly", "part, org_id, value, model, status"),
+        OLDER("totals_daily", "part, org_id, value, model, status"),
+        OLDER("totals_weekly", "part, org_id, value, model, status"),
+        OLDER("usage_hourly", "org_id, team_id, user_id, key_id, provider, model, endpoint, tags, "
+                              "status")};
+    const struct store_value v = store_int(by);
+
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++)
+        CHECK_EQ(store_exec(T.store, all[i], &v, 1, NULL, NULL), 0);
+}
+
+#define ALL_SUMS                                                                                   \
+    "SELECT (SELECT COUNT(*) FROM usage_hourly) + (SELECT COUNT(*) FROM totals_hourly) + (SELECT " \
+    "COUNT(*) FROM totals_daily) + (SELECT COUNT(*) FROM totals_weekly)"
+
+static void sums_go_in_whole_weeks(void)
+{
+    struct ledger_settings s = t_settings();
+
+    some_calls(20);
+    int64_t now = t_count(ALL_SUMS);
+    CHECK(now > 0);
+    for (unsigned weeks = 1; weeks <= 3; weeks++)
+        make_older(SUMS_WEEK << (weeks - 1)); /* 1, 2 and 3, 4 to 7 */
+    CHECK_EQ(t_count(ALL_SUMS), 8 * now);
+    retention_forget(&s); /* for ever */
+    CHECK_EQ(t_count(ALL_SUMS), 8 * now);
+    s.sums_retention = clock_wall() - BASE + 2 * SUMS_WEEK; /* two more than that of the calls */
+    retention_forget(&s);
+    CHECK_EQ(t_count(ALL_SUMS), 3 * now);
+    CHECK_EQ(t_count("SELECT COUNT(DISTINCT at) FROM totals_weekly"), 3);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 20);
+}
+
+static void rows_go_in_time(void)
+{
+    struct ledger_settings s = t_settings();
+
+    some_calls(20);
+    s.row_retention = clock_wall() - BASE + DAY;
+    retention_forget(&s);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 20);
+    s.row_retention = 1;
+    retention_forget(&s);
+    CHECK_EQ(t_count("SELECT COUNT(*) FROM logs"), 0);
+    CHECK(t_count(ALL_SUMS) > 0);
+}
+
 int main(void)
 {
     static const struct t_case cases[] = {T_CASE(round_trip), T_CASE(one_entry), T_CASE(clean_stop),
         T_CASE(waits_for_rows), T_CASE(crash), T_CASE(late_rows), T_CASE(adjusted_once),
-        T_CASE(customers_are_bounded), T_CASE(waits_for_room)};
+        T_CASE(customers_are_bounded), T_CASE(sums_go_in_whole_weeks), T_CASE(rows_go_in_time),
+        T_CASE(waits_for_room)};
 
     t_run(cases, ARRAY_LEN(cases));
     return tap_done();

@@ -17,7 +17,8 @@
 #include "ledger/entry.h"
 #include "store/store.h"
 
-#define SUMS_LATENCIES 16 /* calls below 1 ms × 2^n; the last: all others */
+#define SUMS_PARTS     "apkugcnt" /* of the totals, a letter each: ledger/sums_put.c */
+#define SUMS_LATENCIES 16         /* calls below 1 ms × 2^n; the last: all others */
 
 /* The day and the week, from its Monday, that hold an instant; in UTC. */
 #define SUMS_DAY  (24 * 3600 * NS_PER_S)
