@@ -3,9 +3,9 @@
  *
  * The stage holds one request and one call in flight of each level that limits them; its end counts
  * the request, unless the call was refused, and lets the call go. An attempt holds tokens and money
- * of each level at once or nothing at all; what it settles is counted in the windows in which it
- * was held, whenever that is. All that a call may hold is in struct hold: so that nothing is given
- * back twice or never.
+ * of each level at once or nothing at all; what it settles (limits_settle.c) is counted in the
+ * windows in which it was held, whenever that is. All that a call may hold is in struct hold: so
+ * that nothing is given back twice or never.
  *
  * What suspends: shared_reserve() with Redis, waiting for others to settle, counting a large body.
  */
@@ -22,6 +22,11 @@ static struct shared *shared;
 void limits_use(struct shared *s)
 {
     shared = s;
+}
+
+struct shared *limits_shared(void)
+{
+    return shared;
 }
 
 static const struct limits_settings *settings(const struct exchange *x)
@@ -408,137 +413,6 @@ int limits_reserve_again(struct exchange *x)
     return 0;
 }
 
-/* --- settling --- */
-
-/* Changes collected into as few calls as they fit. */
-struct changes {
-    struct shared_change at[ROWS_MAX];
-    char names[ROWS_MAX][COUNTER_NAME_BYTES];
-    unsigned n;
-};
-
-static struct changes *changes_here(void)
-{
-    static _Thread_local struct changes changes;
-
-    changes.n = 0;
-    return &changes;
-}
-
-static void flush(struct changes *c)
-{
-    if (c->n)
-        shared_settle(shared, c->at, c->n);
-    c->n = 0;
-}
-
-static void put(struct changes *c, const struct subject *s, char letter, const struct window *w,
-    struct str scope, int64_t release, int64_t use)
-{
-    if (c->n == ROWS_MAX)
-        flush(c);
-    struct str name = counter_name_of(s, letter, w, scope, c->names[c->n]);
-    c->at[c->n++] = (struct shared_change){
-        .name = name, .release = release, .use = use, .expires_at = window_expiry(w)};
-}
-
-/* Bits 1 << period of the whole budgets of a level in which money is held. */
-static unsigned held_periods(const struct hold *h, unsigned level)
-{
-    unsigned bits = 0;
-
-    for (unsigned i = 0; i < h->budgets_n; i++) {
-        const struct held_budget *b = &h->budgets[i];
-        const struct subject *s = h->levels.at[b->level];
-        if (b->level == level && !s->state_->at[b->budget].scope_n)
-            bits |= 1u << s->limits.budgets[b->budget].period;
-    }
-    return bits;
-}
-
-/* Money of a level: all four periods, and the budgets for one model or tag. */
-static void settle_level(const struct hold *h, unsigned level, const struct window *windows,
-    int64_t nano, struct changes *c)
-{
-    const struct subject *s = h->levels.at[level];
-    unsigned held = held_periods(h, level);
-
-    for (unsigned p = 0; p < BUDGET_PERIODS; p++)
-        if (nano || (held & 1u << p))
-            put(c, s, 0, &windows[p], STR_NONE, held & 1u << p ? h->nano : 0, nano);
-    for (unsigned i = 0; i < h->budgets_n; i++) {
-        const struct held_budget *b = &h->budgets[i];
-        const struct budget_state *st = &s->state_->at[b->budget];
-        if (b->level == level && st->scope_n)
-            put(c, s, 0, &windows[s->limits.budgets[b->budget].period],
-                str_at(st->scope, st->scope_n), h->nano, nano);
-    }
-}
-
-/* The reservation ends: money and tokens become what they were. */
-static void close_hold(struct exchange *x, int64_t nano, uint64_t tokens)
-{
-    struct hold *h = x->hold;
-    struct changes *c = changes_here();
-    struct window windows[WINDOW_KINDS];
-
-    for (unsigned k = 0; k < WINDOW_KINDS; k++)
-        window_at((enum window_kind)k, h->at, &windows[k]);
-    for (unsigned i = 0; i < h->levels.n; i++) {
-        if (h->levels.at[i]->limits.tpm > 0)
-            put(c, h->levels.at[i], 't', &windows[WINDOW_MINUTE], STR_NONE, (int64_t)h->tok,
-                (int64_t)tokens);
-        settle_level(h, i, windows, nano, c);
-    }
-    flush(c);
-    h->open = false;
-    x->reserved_nano = 0;
-    for (unsigned i = 0; nano > 0 && i < h->budgets_n; i++) {
-        const struct held_budget *b = &h->budgets[i];
-        const struct subject *s = h->levels.at[b->level];
-        crossed_check(s, b->budget, &windows[s->limits.budgets[b->budget].period], b->used + nano);
-    }
-}
-
-/* A call that surely cost nothing: the provider said no, or was not reached at all. */
-static bool was_free(const struct exchange *x)
-{
-    static const struct str codes[] = {STR_INIT("upstream_unreachable"), STR_INIT("upstream_tls"),
-        STR_INIT("address_not_allowed")};
-
-    if (x->upstream_status >= 400 || x->outcome == OUTCOME_REFUSED || x->attempts == 0)
-        return true;
-    for (unsigned i = 0; i < ARRAY_LEN(codes); i++)
-        if (!x->upstream_status && str_eq(x->error.code, codes[i]))
-            return true;
-    return false;
-}
-
-void limits_settle(struct exchange *x)
-{
-    struct hold *h = x->hold;
-
-    if (!h || (!h->open && !x->spent_nano))
-        return;
-    if (!h->open) { /* the last attempt was refused; the money of those before it is spent */
-        h->nano = 0;
-        h->tok = 0;
-    }
-    bool known = x->usage.source != USAGE_UNKNOWN, free = !known && was_free(x);
-    int64_t nano = x->cost_nano >= 0 ? x->cost_nano : MAX(free ? 0 : h->nano, x->spent_nano);
-    uint64_t tokens = MAX(free ? 0 : h->tok, x->spent_tokens); /* which it holds, too */
-    if (known)
-        tokens = usage_input_total(&x->usage) + usage_output_total(&x->usage) + x->spent_tokens;
-    x->charged_nano = nano;
-    close_hold(x, nano, tokens);
-}
-
-void limits_release(struct exchange *x)
-{
-    if (x->hold && x->hold->open)
-        close_hold(x, 0, 0);
-}
-
 /* --- streams that outgrow what was held --- */
 
 static int top_up_refused(struct exchange *x, const struct rows *rows, unsigned row, int r)
@@ -578,84 +452,4 @@ int limits_top_up(struct exchange *x, uint64_t output_tokens)
     h->tok += tokens;
     h->nano = x->reserved_nano = nano;
     return 0;
-}
-
-/* --- names for others --- */
-
-static int64_t add_name(
-    const struct subject *s, const struct window *w, struct str scope, struct buf *out)
-{
-    char room[COUNTER_NAME_BYTES];
-
-    buf_addstr(out, counter_name_of(s, 0, w, scope, room));
-    return w->end == INT64_MAX ? 0 : w->end;
-}
-
-int64_t limits_money_counter(
-    const struct subject *s, enum budget_period p, int64_t at, struct buf *out)
-{
-    struct window w;
-
-    window_at((enum window_kind)p, at, &w);
-    return add_name(s, &w, STR_NONE, out);
-}
-
-void limits_scopes(const struct exchange *x, struct buf *out)
-{
-    const struct hold *h = x->hold;
-    bool any = false;
-
-    for (unsigned i = 0; h && i < h->budgets_n; i++) {
-        const struct held_budget *b = &h->budgets[i];
-        const struct subject *s = h->levels.at[b->level];
-        if (!s->state_->at[b->budget].scope_n)
-            continue;
-        buf_addstr(out, any ? STR(",\"") : STR("[\""));
-        int64_t end = limits_budget_counter(s, b->budget, h->at, out); /* needs no escapes */
-        buf_printf(out, "\",%lld", (long long)end);
-        any = true;
-    }
-    if (any)
-        buf_addc(out, ']');
-}
-
-int64_t limits_counter_of(enum subject_kind kind, struct str org_id, struct str id,
-    enum budget_period p, int64_t at, struct buf *out)
-{
-    char room[COUNTER_PREFIX_BYTES];
-    struct subject s = {.kind = kind, .counters_ = counter_prefix(kind, org_id, id, room)};
-
-    return limits_money_counter(&s, p, at, out);
-}
-
-int64_t limits_budget_counter(const struct subject *s, unsigned i, int64_t at, struct buf *out)
-{
-    const struct budget_state *st = &s->state_->at[i];
-    struct window w;
-
-    window_at((enum window_kind)s->limits.budgets[i].period, at, &w);
-    return add_name(s, &w, str_at(st->scope, st->scope_n), out);
-}
-
-int64_t limits_held_at(const struct exchange *x)
-{
-    return x->hold ? x->hold->at : 0;
-}
-
-void limits_each_scope(const struct exchange *x, limits_scope_fn *fn, void *ctx)
-{
-    const struct hold *h = x->hold;
-
-    for (unsigned i = 0; h && i < h->budgets_n; i++) {
-        const struct held_budget *b = &h->budgets[i];
-        const struct subject *s = h->levels.at[b->level];
-        const struct budget_state *st = &s->state_->at[b->budget];
-        char room[COUNTER_NAME_BYTES];
-        struct window w;
-        if (!st->scope_n)
-            continue;
-        window_at((enum window_kind)s->limits.budgets[b->budget].period, h->at, &w);
-        fn(ctx, counter_name_of(s, 0, &w, str_at(st->scope, st->scope_n), room),
-            w.end == INT64_MAX ? 0 : w.end);
-    }
 }

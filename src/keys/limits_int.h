@@ -1,6 +1,7 @@
 /*
- * Inside src/keys: what limits hold for a call. limits.c takes and gives back; limits_rows.c says
- * which counters a call counts in; limits_refuse.c says no; crossed.c tells of budgets crossed.
+ * Inside src/keys: what limits hold for a call. limits.c takes; limits_settle.c gives back;
+ * limits_rows.c says which counters a call counts in, limits_names.c what they are called;
+ * limits_refuse.c says no; crossed.c tells of budgets crossed.
  */
 #ifndef SF_KEYS_LIMITS_INT_H
 #define SF_KEYS_LIMITS_INT_H
@@ -67,6 +68,9 @@ struct rows {
     char (*names)[COUNTER_NAME_BYTES];
     unsigned n;
 };
+
+/* What limits_use() set. */
+struct shared *limits_shared(void);
 
 /* customer may be NULL. */
 void levels_of(const struct virtual_key *k, const struct subject *customer, struct levels *ret);
