@@ -10,7 +10,8 @@
  *   own_filter.c  taking foreign things out of a list's page
  *   own_list.c    lists: pages on which nothing is left are followed by the next
  *   own_store.c   the table behind the memory: written behind, read on a miss
- *   own_book.c    booking of batches; own_read.c: asking for one; own_usage.c: what it used
+ *   own_book.c    booking of batches; own_read.c: asking for one; own_usage.c: what it used;
+ *                 own_entry.c: what goes on the journal
  */
 #ifndef SF_GATEWAY_OWN_H
 #define SF_GATEWAY_OWN_H
@@ -135,9 +136,17 @@ void own_book_ask(struct str id);
 /* Now, on any loop; suspends. 0: nothing is left to be booked; OWN_BOOK_RUNS: it has not ended. */
 int own_book_now(struct str id);
 
-/* --- own_read.c --- */
+/* --- own_entry.c --- */
 
 struct own_usage;
+/* Each model's entry of the batch that is booked at this time, and its charge. appended: which are
+ * on the journal already, by this process; again: others may be, by one before. 0, or an error: to
+ * be tried again. */
+int own_append(
+    const struct owned *batch, int64_t at, struct own_usage *sums, bool again, uint32_t *appended);
+
+/* --- own_read.c --- */
+
 enum own_read { OWN_READ_ENDED = 1, OWN_READ_RUNS };
 /* Asks the provider for a batch and, when it ended, for its results. Or an error: to be tried
  * again; last_try: then by what is known. Suspends. */
