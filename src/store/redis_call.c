@@ -48,7 +48,7 @@ static void call_init(struct call *call, enum command_kind kind, bool look)
     call->look = look;
     call->n_rows = 0;
     call->command.kind = kind;
-    call->command.since = clock_now();
+    call->begun = clock_now();
     call->command.call = call;
     call->command.n = 0;
     list_init(&call->command.at);

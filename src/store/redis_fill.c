@@ -29,12 +29,13 @@ static void put_parts(
         return;
     for (unsigned i = 0; i < n; i++)
         others += !str_eq(parts[i].node, str_of(r->node));
-    resp_begin(&r->out, 4 + 2 * others);
+    resp_begin(&r->out, 5 + 2 * others);
     resp_arg(&r->out, STR("EVAL"));
     resp_arg(&r->out, str_of(redis_fill_text));
     resp_int(&r->out, 1);
     snprintf(number, sizeof number, "%.16s:c:", r->prefix);
     resp_arg2(&r->out, str_of(number), counter_name(c));
+    resp_int(&r->out, ms_to_live(c));
     for (unsigned i = 0; i < n; i++) {
         if (str_eq(parts[i].node, str_of(r->node)))
             continue;
@@ -44,15 +45,16 @@ static void put_parts(
     command_sent(r, cmd);
 }
 
-/* With the lock taken by itself; n < 0: nothing is known. */
+/* With the lock taken by itself; n < 0: nothing is known. Of a counter that nobody used, and that
+ * is only looked at, nothing comes to be in Redis: it is not asked about again at once. */
 static void fill_end(struct redis *r, struct counter *c, const struct shared_part_of *parts, int n)
 {
     shared_lock(&r->s->lock);
     c->filling = false;
     c->pins--;
-    if (n < 0)
+    if (n <= 0)
         c->fill_after = clock_now() + NS_PER_S;
-    else if (atomic_load(&r->up))
+    if (n >= 0 && atomic_load(&r->up))
         put_parts(r, c, parts, (unsigned)MIN(n, REDIS_FILL_PARTS));
     if (c->remote)
         counter_queue(r, c);

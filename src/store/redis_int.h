@@ -49,7 +49,7 @@ enum command_kind {
 struct command {
     struct list at; /* in unanswered, held or the pool */
     enum command_kind kind;
-    int64_t since;     /* mono ns when it was submitted */
+    int64_t since;     /* mono ns when it was sent last */
     struct call *call; /* NULL: the link's own */
     unsigned n;
     struct counter *counters[SHARED_ROWS_MAX]; /* of a COMMAND_ROWS */
@@ -58,6 +58,7 @@ struct command {
 /* What a caller waits for; in its frame. */
 struct call {
     struct command command;
+    int64_t begun; /* mono ns */
     struct sleeper sleeper;
     struct shared_row *rows;
     struct counter **row_at; /* counters of all rows */
@@ -189,6 +190,8 @@ extern const char redis_script_text[], redis_fill_text[];
 void counter_queue(struct redis *r, struct counter *c); /* what is unsent is to be sent */
 void call_submit(struct redis *r, struct call *call);
 void held_retry(struct redis *r);
+int64_t ms_to_live(const struct counter *c);    /* in Redis; 0 = for ever */
+void held_let_go(struct redis *r, int64_t now); /* those that a fill has held for too long */
 bool dirty_write(struct redis *r); /* one command from the dirty list; false when it is empty */
 struct command *command_own(struct redis *r, enum command_kind kind);
 void command_sent(struct redis *r, struct command *cmd); /* its bytes are in out */

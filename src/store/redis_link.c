@@ -383,37 +383,24 @@ static int64_t oldest(const struct list *queue)
     return list_empty(queue) ? NEVER_NS : list_entry(queue->next, struct command, at)->since;
 }
 
-/* Calls that were held for too long are judged here. Under the lock. */
-static void end_held(struct redis *r, int64_t now, struct list *told)
-{
-    list_each(&r->held, it)
-    {
-        struct command *cmd = list_entry(it, struct command, at);
-        if (now - cmd->since < SHARED_WAIT_NS)
-            continue;
-        list_remove(it);
-        call_decide(r, cmd->call, told);
-    }
-}
-
 static void on_timeout(struct timer *t)
 {
     struct redis *r = container_of(t, struct redis, timeout);
-    struct list told;
-    int64_t now = clock_now();
-    list_init(&told);
+    int64_t now = clock_now(), next = now + r->answer_ns / WATCHES;
     r->stalled |= now - r->watch_due > GRACE_NS;
     shared_lock(&r->s->lock);
-    end_held(r, now, &told);
-    int64_t since = oldest(&r->unanswered), held = oldest(&r->held);
+    held_let_go(r, now);
+    int64_t since = oldest(&r->unanswered);
+    bool waits = !list_empty(&r->held);
     shared_unlock(&r->s->lock);
-    tell_sleepers(&told);
-    if (since == NEVER_NS && held == NEVER_NS) {
-        timer_set(t, NEVER_NS);
-    } else if (since == NEVER_NS || now - since < r->answer_ns) {
-        int64_t next = now + r->answer_ns / WATCHES;
-        int64_t late = since == NEVER_NS ? NEVER_NS : MIN(since + r->answer_ns, next);
-        watch(r, held == NEVER_NS ? late : MIN(late, held + SHARED_WAIT_NS));
+    redis_kick(r->s);
+    if (since == NEVER_NS) {
+        if (waits)
+            watch(r, next);
+        else
+            timer_set(t, NEVER_NS);
+    } else if (now - since < r->answer_ns) {
+        watch(r, MIN(since + r->answer_ns, next));
     } else if (!r->late) { /* perhaps it was this loop that was late: what has come is read first */
         r->late = true;
         watch(r, now + (r->stalled ? r->answer_ns : GRACE_NS));

@@ -4,7 +4,9 @@
  *
  * Which of the two a row tells, the whole part or what changed, is decided in one place,
  * row_write(): the whole while nothing that names the counter is unanswered. A call that meets a
- * counter whose part was lost in the middle, or that is being filled, is held until it is not.
+ * counter whose part was lost in the middle, or that is being filled, is held until it is not. A
+ * fill that takes too long is not waited for any longer: Redis judges without it, as it does where
+ * the database does not know.
  */
 #include "store/redis_int.h"
 #include <endian.h>
@@ -41,8 +43,7 @@ struct command *command_own(struct redis *r, enum command_kind kind)
 
 void command_sent(struct redis *r, struct command *cmd)
 {
-    if (!cmd->call)
-        cmd->since = clock_now();
+    cmd->since = clock_now();
     list_push_back(&r->unanswered, &cmd->at);
     atomic_store_explicit(&r->need, true, memory_order_relaxed);
 }
@@ -98,7 +99,7 @@ static bool recovering(const struct redis *r, int64_t now)
     return now < r->recover_until;
 }
 
-static int64_t ms_to_live(const struct counter *c)
+int64_t ms_to_live(const struct counter *c)
 {
     if (c->expires == 0)
         return c->kind == SHARED_LEASE ? REDIS_SLACK_MS : 0;
@@ -180,7 +181,7 @@ static void rows_write(struct redis *r, struct command *cmd)
 
 static bool blocked(const struct counter *c)
 {
-    return c->lost || c->filling;
+    return c->lost || (c->filling && clock_now() >= c->fill_after);
 }
 
 static bool call_blocked(const struct call *call)
@@ -199,6 +200,19 @@ void call_submit(struct redis *r, struct call *call)
     } else {
         rows_write(r, &call->command);
     }
+}
+
+/* A call that has waited for long enough no longer asks that its counters be filled. */
+static void call_let_go(struct call *call, int64_t now)
+{
+    for (unsigned i = 0; now - call->begun >= SHARED_WAIT_NS && i < call->command.n; i++)
+        call->command.counters[i]->fill_after = now + NS_PER_S;
+}
+
+void held_let_go(struct redis *r, int64_t now)
+{
+    list_each(&r->held, it) call_let_go(list_entry(it, struct command, at)->call, now);
+    held_retry(r);
 }
 
 void held_retry(struct redis *r)
@@ -327,6 +341,7 @@ static void call_reply(
     struct redis *r, struct call *call, int64_t code, int64_t at, struct list *told)
 {
     if (code == CODE_NOT_FILLED || code == CODE_LOST) {
+        call_let_go(call, clock_now());
         call_submit(r, call);
         return;
     }

@@ -100,15 +100,19 @@ const char redis_script_text[] =
     "out[1], out[2] = code, at\n"
     "return out\n";
 
-/* KEYS[1] a counter; ARGV: field and used of nodes that may have no part there yet. */
-const char redis_fill_text[] = "local v = redis.call('HGET', KEYS[1], '*')\n"
-                               "if not v then return 0 end\n"
-                               "local u, h = struct.unpack('>ddd', v)\n"
-                               "for i = 1, #ARGV, 2 do\n"
+/* KEYS[1] a counter; ARGV: ms to live where it is not there yet, then field and used of nodes that
+ * may have no part there. */
+const char redis_fill_text[] = "local v, u, h = redis.call('HGET', KEYS[1], '*'), 0, 0\n"
+                               "if v then u, h = struct.unpack('>ddd', v) end\n"
+                               "if not v and #ARGV == 1 then return 0 end\n"
+                               "for i = 2, #ARGV, 2 do\n"
                                "  if redis.call('HSETNX', KEYS[1], ARGV[i], struct.pack('>ddd', "
                                "ARGV[i + 1], 0, 0)) == 1 then\n"
                                "    u = u + ARGV[i + 1]\n"
                                "  end\n"
                                "end\n"
                                "redis.call('HSET', KEYS[1], '*', struct.pack('>ddd', u, h, 1))\n"
+                               "if not v and tonumber(ARGV[1]) > 0 then\n"
+                               "  redis.call('PEXPIRE', KEYS[1], ARGV[1])\n"
+                               "end\n"
                                "return 1\n";
