@@ -143,7 +143,7 @@ static int page(struct admin_call *c, struct admin_page *p, void *ctx)
         return admin_store_fail(c, r, err);
     unsigned n = MIN(store_rows_n(rows), p->limit);
     for (unsigned i = 0; i < n; i++) {
-        struct administrator u;
+        struct administrator u = {0};
         take(c, rows, i, &u);
         show(p->items, &u, STR_NONE);
         if (i + 1 == n && store_rows_n(rows) > n)
@@ -159,7 +159,7 @@ static int list(struct admin_call *c)
 
 static int get(struct admin_call *c)
 {
-    struct administrator u;
+    struct administrator u = {0};
     int r = load(c, admin_param(c, 0), &u);
 
     if (r == 0)
@@ -279,7 +279,7 @@ static int save(struct admin_call *c, struct administrator *u)
 
 static int update(struct admin_call *c)
 {
-    struct administrator u;
+    struct administrator u = {0};
     int r = load(c, admin_param(c, 0), &u);
 
     if (r == 0)
@@ -297,7 +297,7 @@ static int update(struct admin_call *c)
 
 static int rotate(struct admin_call *c)
 {
-    struct administrator u;
+    struct administrator u = {0};
     char hash[SHA256_HEX], err[STORE_ERR_BYTES] = "";
     int r = load(c, admin_param(c, 0), &u);
 

@@ -102,17 +102,24 @@ class SmallDisk:
     """A file system of its own in memory, seen by the processes that `inside` starts.
 
     It lives in the mount namespace of a process that waits: no rights beyond one's own are needed,
-    and nothing is left behind. Others look into it through /proc.
+    and nothing is left behind. Others look into it through /proc. In a chroot the root is no mount
+    point, whose mounts unshare could make private: there it has to go without.
     """
 
     def __init__(self, folder, megabytes):
-        script = f"mount -t tmpfs -o size={megabytes}m none {folder} && echo ready && exec sleep 3600"
+        self.script = f"mount -t tmpfs -o size={megabytes}m none {folder} && echo ready && exec sleep 3600"
         self.user = [] if os.getuid() == 0 else ["--user", "--preserve-credentials"]
-        self.holder = subprocess.Popen(["unshare", *(["-r"] if self.user else []), "-m", "sh", "-c",
-                                        script], stdout=subprocess.PIPE)
-        assert self.holder.stdout.readline() == b"ready\n"
+        assert self.begin() or self.begin("--propagation", "unchanged")
         self.inside = ["nsenter", "-t", str(self.holder.pid), "-m", *self.user, "--"]
-        self.path = Path(f"/proc/{self.holder.pid}/root{folder}")
+        self.folder, self.path = folder, Path(f"/proc/{self.holder.pid}/root{folder}")
+
+    def begin(self, *how):
+        self.holder = subprocess.Popen(["unshare", *(["-r"] if self.user else []), "-m", *how, "sh",
+                                        "-c", self.script], stdout=subprocess.PIPE)
+        if self.holder.stdout.readline() == b"ready\n":
+            return True
+        self.end()
+        return False
 
     def fill(self):
         try:
@@ -126,6 +133,10 @@ class SmallDisk:
         (self.path / "filler").unlink()
 
     def remove(self):
+        subprocess.run([*self.inside, "umount", "-l", self.folder], check=True)
+        self.end()
+
+    def end(self):
         self.holder.kill()
         self.holder.wait()
         self.holder.stdout.close()
