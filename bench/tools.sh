@@ -43,6 +43,7 @@ set_up_bench() {
     fi
     build_tools
     need_program nginx nginx-light
+    need_program redis-server redis-server
 }
 
 # SMARTFLOW_PROGRAM: another build of the gateway than the one in build/, for comparing two.

@@ -28,10 +28,11 @@ class Row:
     key: str
     case: str
     measure: str
-    goals: dict  # column -> the most that is allowed; empty: for orientation
+    goals: dict  # column -> the most that is allowed (or the least); empty: for orientation
     ratio: bool = True  # to nginx's; otherwise the number itself
     unit: str = ""  # of the number itself
     digits: int = 1
+    least: bool = False  # its goals are the least that is allowed
 
 
 @dataclass
@@ -98,6 +99,44 @@ def translated_cpu(bench, peers):
                 if plain and took:
                     values[f"translated-{what}-{way}"][peer.name] = took / plain
     return values
+
+
+# -- what the journal and further nodes take ---------------------------------------------------------
+
+
+def with_limits(peers):
+    return [p for p in peers if p.column == "control"]
+
+
+def journal(bench, peers):
+    """Requests a second beside those of the same program without a journal."""
+    values = {}
+    for peer in with_limits(peers):
+        without = peer.sibling("without journal", {"SMARTFLOW_JOURNAL": "off"})
+        with bench.stand.having([without]):
+            rates = [bench.quiet(p, *CLOSED, "-b", 1024) for p in (peer, without)]
+        if all(rates):
+            values[peer.name] = rates[0]["rps"] / rates[1]["rps"]
+    return {"journal": values}
+
+
+def cost_of_nodes(bench, peer, n):
+    """CPU seconds a request of n nodes over one Redis; whose own are not in it."""
+    with bench.stand.redis() as port:
+        nodes = [peer.node(f"node {i}", port) for i in range(n)]
+        with bench.stand.having(nodes):
+            report = bench.quiet_together(nodes, "-m", "closed", "-c", 66 // n, "-b", 1024)
+    return report and report["cpu"] / report["ok"]
+
+
+def three_nodes(bench, peers):
+    """What a core of three nodes serves beside a core of one, all over a Redis."""
+    values = {}
+    for peer in with_limits(peers):
+        one, three = cost_of_nodes(bench, peer, 1), cost_of_nodes(bench, peer, 3)
+        if one and three:
+            values[peer.name] = one / three
+    return {"nodes": values}
 
 
 # -- delay -------------------------------------------------------------------------------------------
@@ -246,6 +285,14 @@ CASES = [
                            ("from-anthropic", "Anthropic to OpenAI"))
         for what, per, most in (("chat", "request", 1.5), ("stream", "event", 2))
     ], seconds=6),
+    Case("journal", journal, [
+        Row("journal", CHAT, "requests/s with ÷ without the journal", goals(None, 0.9), False, "", 2,
+            least=True),
+    ], seconds=2),
+    Case("nodes", three_nodes, [
+        Row("nodes", "three nodes over one Redis", "requests per core ÷ one node's",
+            goals(None, 0.85), False, "", 2, least=True),
+    ], seconds=3),
     Case("first-event", first_event, [
         Row("first-event-p50", STREAM_TITLE, "added to first event, p50 ÷ nginx's", {}, unit="µs",
             digits=0),

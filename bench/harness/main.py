@@ -6,7 +6,6 @@ Everything stays on 127.0.0.1, and only what was started here is ended.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -46,8 +45,12 @@ class Bench:
 
     def quiet(self, peer, *args):
         """A report, or None when the peer failed: one that fails does not end the others."""
+        return self.quiet_together([peer], *args)
+
+    def quiet_together(self, some, *args):
+        """Of several peers that are under load at the same time: the sums of their reports."""
         try:
-            report = self.loader.quiet(peer, *args, "-d", self.seconds, "-w", self.warm_up)
+            report = self.loader.quiet(some, *args, "-d", self.seconds, "-w", self.warm_up)
         except load.Failure as e:
             self.failed(e)
             return None
@@ -79,18 +82,6 @@ class Bench:
         load.note(f"   ! {error}")
 
 
-@contextlib.contextmanager
-def running(stand, some):
-    for peer in some:
-        stand.start(peer)
-    try:
-        yield
-    finally:
-        for peer in some:
-            if peer in stand.running:
-                stand.stop(peer)
-
-
 def one_case(bench, case, some, rounds):
     bench.worst = 0.0
     began = time.monotonic()
@@ -110,7 +101,7 @@ def all_rounds(bench, chosen, some, count, rounds):
         load.note(f"round {r + 1} of {count}")
         turn = r % len(some)
         order = some[turn:] + some[:turn]
-        with running(bench.stand, order):
+        with bench.stand.having(order):
             for case in timed:
                 one_case(bench, case, order, rounds)
     once = [c for c in chosen if c.once]

@@ -4,6 +4,8 @@ A peer is a name, a port and a command. Ours comes once for each column of the p
 column is nothing but an environment, so one run can have several of them side by side.
 """
 
+import contextlib
+import copy
 import json
 import os
 import pwd
@@ -59,6 +61,21 @@ class Peer:
     @property
     def ours(self):
         return bool(self.column)
+
+    def sibling(self, name, env):
+        """The same beside it, with other settings."""
+        other = copy.copy(self)
+        other.name, other.env = f"{self.name}, {name}", {**self.env, **env}
+        return other
+
+    def node(self, name, redis_port):
+        """One of several that share a Redis, and the limited key of a file."""
+        other = self.sibling(name, {"REDIS_URL": f"redis://127.0.0.1:{redis_port}",
+                                    "SMARTFLOW_NODE": name.replace(" ", "-")})
+        del other.env["SMARTFLOW_DEMO_KEY"]
+        other.command = [*self.command, "--config", "{config}"]
+        other.config = "node.yaml"
+        return other
 
 
 def nginx():
@@ -117,6 +134,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def await_port(port, process):
+    began = time.monotonic()
+    while process.poll() is None and time.monotonic() - began < START_LIMIT:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.01)
+    raise StartError(f"nothing answers at port {port}")
+
+
 class Stand:
     """Where peers run: the mock, a folder for their files, the limit of open files."""
 
@@ -124,7 +150,7 @@ class Stand:
         self.folder, self.tools, self.nofile = Path(folder), Path(tools), nofile
         self.mock = subprocess.Popen([str(self.tools / "mock")], stdout=subprocess.PIPE, text=True)
         self.mock_port = int(self.mock.stdout.readline())
-        self.running = []
+        self.running, self.helpers = [], []
 
     def close(self):
         for peer in list(self.running):
@@ -133,7 +159,7 @@ class Stand:
         self.mock.wait()
 
     def own_pids(self):
-        pids = [self.mock.pid]
+        pids = [self.mock.pid, *(h.pid for h in self.helpers)]
         for peer in self.running:
             if peer.process:
                 pids += machine.process_tree(peer.process.pid)
@@ -189,11 +215,39 @@ class Stand:
                 break
             if answers(peer):
                 took = (time.monotonic() - began) * 1000
-                if peer.column == "control":
+                if peer.column == "control" and not peer.config:
                     peer.key = limited_key(peer)
                 return took
             time.sleep(0.0005)
         raise StartError(f"{peer.name} gave no right answer; its output is in {peer.folder}/log")
+
+    @contextlib.contextmanager
+    def having(self, some):
+        """Runs the peers as long as the block lasts."""
+        try:
+            for peer in some:
+                self.start(peer)
+            yield
+        finally:
+            for peer in some:
+                if peer in self.running:
+                    self.stop(peer)
+
+    @contextlib.contextmanager
+    def redis(self):
+        """A Redis that keeps nothing; its port."""
+        port = free_port()
+        server = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1",
+                                   "--save", "", "--appendonly", "no"], cwd=self.folder,
+                                  stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        self.helpers.append(server)
+        try:
+            await_port(port, server)
+            yield port
+        finally:
+            self.helpers.remove(server)
+            server.kill()
+            server.wait()
 
     def stop(self, peer):
         self.running.remove(peer)

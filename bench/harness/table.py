@@ -57,7 +57,7 @@ def mark(row, column, f):
     goal = row.goals.get(column)
     if goal is None or f is None:
         return ""
-    return "✓" if f.value <= goal else "✗ falls short"
+    return "✓" if (f.value >= goal if row.least else f.value <= goal) else "✗ falls short"
 
 
 def number(v, digits):
@@ -78,7 +78,7 @@ def goal_text(row, column):
     goal = row.goals.get(column)
     if goal is None:
         return ""
-    return "0" if row.key == "lock-waits" else f"≤ {goal:g}"
+    return "0" if row.key == "lock-waits" else f"{'≥' if row.least else '≤'} {goal:g}"
 
 
 class Table:
