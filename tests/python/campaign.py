@@ -47,13 +47,25 @@ class Mock:
         self.child.stdout.close()
 
 
-def load(port, key, rate, seconds, connections=64, warm_up=1.0):
-    """Rate-controlled load in an open loop; the generator's own report."""
-    done = subprocess.run(
+def start_load(port, key, *args):
+    """A generator of load at a rate, in an open loop, that runs by itself."""
+    return subprocess.Popen(
         [TOOLS / "loadgen", "-u", f"http://127.0.0.1:{port}/v1/chat/completions", "-H",
-         f"Authorization: Bearer {key}", "-m", "rate", "-r", str(rate), "-d", str(seconds), "-w",
-         str(warm_up), "-c", str(connections)], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+         f"Authorization: Bearer {key}", "-m", "rate", *map(str, args)],
+        stdout=subprocess.PIPE, text=True)
+
+
+def end_load(child):
+    """Waits for the generator; its own report."""
+    out, _ = child.communicate()
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, child.args)
+    return json.loads(out)
+
+
+def load(port, key, rate, seconds, connections=64, warm_up=1.0):
+    return end_load(start_load(port, key, "-r", rate, "-d", seconds, "-w", warm_up,
+                               "-c", connections))
 
 
 class Loads:
