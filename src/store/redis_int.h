@@ -119,7 +119,7 @@ struct redis {
     struct timer timeout, look, beat;
     int64_t watch_due; /* when `timeout` should come */
     bool late;         /* a timeout was seen, and is given one more turn */
-    bool stalled;      /* `timeout` came late: this loop stood still since the last answer */
+    int64_t stalled;   /* so long did this loop stand still since the last answer */
     bool checking;     /* in redis_open(): no offload pool may be there */
     unsigned beats, fillers;
     int64_t skew; /* Redis' clock minus the monotonic one, seconds */

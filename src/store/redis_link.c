@@ -14,7 +14,7 @@
  *
  * What stops this process for a moment (a machine that is moved, a quota of a container's) often
  * stops Redis, too, and is no sign that Redis is away. It shows in `timeout`, which then comes
- * late; and an answer that is late then gets as long again.
+ * late; and an answer that is due then gets so much longer.
  */
 #include "store/redis_int.h"
 #include <errno.h>
@@ -132,7 +132,8 @@ void link_down(struct redis *r, const char *why)
     tell_sleepers(&told);
     snprintf(r->why, sizeof r->why, "%s", why);
     timer_set(&r->timeout, NEVER_NS);
-    r->late = r->stalled = false;
+    r->late = false;
+    r->stalled = 0;
     conn_close(&r->conn);
     event_set(&r->writable);
     tell(r);
@@ -320,7 +321,8 @@ static void read_run(struct redis *r, char why[static REDIS_WHY])
         int e = replies(r, why);
         if (e < 0)
             return;
-        r->late = r->stalled = false;
+        r->late = false;
+        r->stalled = 0;
         if (unlikely(!list_empty(&r->fill)))
             fill_begin(r);
         redis_kick(r->s);
@@ -387,7 +389,8 @@ static void on_timeout(struct timer *t)
 {
     struct redis *r = container_of(t, struct redis, timeout);
     int64_t now = clock_now(), next = now + r->answer_ns / WATCHES;
-    r->stalled |= now - r->watch_due > GRACE_NS;
+    if (now - r->watch_due > GRACE_NS)
+        r->stalled += now - r->watch_due;
     shared_lock(&r->s->lock);
     held_let_go(r, now);
     int64_t since = oldest(&r->unanswered);
@@ -403,7 +406,7 @@ static void on_timeout(struct timer *t)
         watch(r, MIN(since + r->answer_ns, next));
     } else if (!r->late) { /* perhaps it was this loop that was late: what has come is read first */
         r->late = true;
-        watch(r, now + (r->stalled ? r->answer_ns : GRACE_NS));
+        watch(r, now + MAX(GRACE_NS, MIN(r->stalled, r->answer_ns)));
     } else {
         link_down(r, "Redis does not answer");
     }
