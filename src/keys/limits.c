@@ -385,9 +385,11 @@ int limits_reserve(struct exchange *x)
     if ((r = price_attempt(x, h)) < 0)
         return r;
     int64_t until = clock_now() + settings(x)->budget_wait;
-    while ((r = try_reserve(x, h, &rows, &row)) == -EDQUOT)
+    while ((r = try_reserve(x, h, &rows, &row)) == -EDQUOT) {
+        must(rows);
         if ((r = after_refusal(x, h, rows, row, until)) < 0)
             break;
+    }
     return r;
 }
 
