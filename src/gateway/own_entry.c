@@ -44,18 +44,6 @@ static int has_entry(struct str batch, unsigned i, int64_t at)
     return r;
 }
 
-static void put_str(struct payload *p, const char *name, struct str v)
-{
-    if (v.n)
-        payload_str(p, name, v);
-}
-
-static void put_int(struct payload *p, const char *name, int64_t v)
-{
-    if (v)
-        payload_int(p, name, v);
-}
-
 static void put_tags(struct payload *p, const struct virtual_key *k)
 {
     if (!k || !k->tags.n)
@@ -103,32 +91,32 @@ static int write_entry(const struct owned *o, const struct own_model *m, unsigne
 
     entry_id(o->id, i, c->at, id);
     payload_begin(&p, out);
-    put_str(&p, "batch", o->id);
-    put_int(&p, "cache_read", (int64_t)u->cache_read);
-    put_int(&p, "cache_write", (int64_t)(u->cache_write_5m + u->cache_write_1h));
+    payload_some_str(&p, "batch", o->id);
+    payload_some_int(&p, "cache_read", (int64_t)u->cache_read);
+    payload_some_int(&p, "cache_write", (int64_t)(u->cache_write_5m + u->cache_write_1h));
     payload_int(&p, "charged", c->nano);
     if (m->nano >= 0)
         payload_int(&p, "cost", m->nano);
-    put_str(&p, "customer", o->customer);
+    payload_some_str(&p, "customer", o->customer);
     payload_str(&p, "endpoint", endpoint_kind_name(endpoint_of(o->kind)));
     payload_str(&p, "event", STR("request"));
     payload_str(&p, "id", str_of(id));
     payload_int(&p, "in", (int64_t)usage_input_total(u));
-    put_str(&p, "key", o->key);
-    put_str(&p, "model", str_of(m->model));
-    put_str(&p, "org", o->org);
+    payload_some_str(&p, "key", o->key);
+    payload_some_str(&p, "model", str_of(m->model));
+    payload_some_str(&p, "org", o->org);
     payload_int(&p, "out", (int64_t)usage_output_total(u));
     payload_str(&p, "outcome", STR("ok"));
     payload_str(&p, "phase", STR("outcome"));
-    put_str(&p, "provider", o->provider);
-    put_int(&p, "reasoning", (int64_t)u->reasoning);
+    payload_some_str(&p, "provider", o->provider);
+    payload_some_int(&p, "reasoning", (int64_t)u->reasoning);
     payload_int(&p, "requests", m->calls);
     put_scopes(&p, c);
     payload_int(&p, "status", 200);
     put_tags(&p, c->key);
-    put_str(&p, "team", o->team);
+    payload_some_str(&p, "team", o->team);
     payload_int(&p, "ts", c->at);
-    put_str(&p, "user", o->user);
+    payload_some_str(&p, "user", o->user);
     return payload_end(&p);
 }
 

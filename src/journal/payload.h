@@ -30,6 +30,17 @@ static inline void payload_int(struct payload *p, const char *name, int64_t valu
 {
     payload_int_of(p, str_at(name, __builtin_strlen(name)), value);
 }
+/* The same where there is something to say: neither an empty text nor 0. */
+static inline void payload_some_str(struct payload *p, const char *name, struct str value)
+{
+    if (value.n)
+        payload_str(p, name, value);
+}
+static inline void payload_some_int(struct payload *p, const char *name, int64_t value)
+{
+    if (value)
+        payload_int(p, name, value);
+}
 /* A nested object or an array of strings, integers or objects. */
 static inline void payload_object(struct payload *p, const char *name)
 {

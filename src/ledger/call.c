@@ -96,18 +96,6 @@ void ledger_wait_written(int64_t deadline)
 
 /* --- members --- */
 
-static inline void put_str(struct payload *p, const char *name, struct str v)
-{
-    if (v.n)
-        payload_str(p, name, v);
-}
-
-static inline void put_int(struct payload *p, const char *name, int64_t v)
-{
-    if (v)
-        payload_int(p, name, v);
-}
-
 static void put_sha(struct payload *p, const char *name, const struct journal_body *b)
 {
     char hex[64];
@@ -200,23 +188,23 @@ static int write_open(struct exchange *x, struct buf *out)
     payload_begin(&p, out);
     payload_int(&p, "attempt", x->attempts + 1);
     put_booked(&p, x);
-    put_str(&p, "customer", w.customer);
-    put_str(&p, "endpoint", endpoint_of(x));
+    payload_some_str(&p, "customer", w.customer);
+    payload_some_str(&p, "endpoint", endpoint_of(x));
     payload_str(&p, "event", STR("request"));
     payload_str(&p, "id", str_of(x->id));
-    put_str(&p, "key", w.key);
-    put_str(&p, "model", x->model);
-    put_str(&p, "org", w.org);
+    payload_some_str(&p, "key", w.key);
+    payload_some_str(&p, "model", x->model);
+    payload_some_str(&p, "org", w.org);
     payload_str(&p, "phase", STR("open"));
-    put_str(&p, "provider", provider_of(x));
-    put_int(&p, "req_len", (int64_t)b->length);
-    put_int(&p, "req_ref", (int64_t)b->ref);
+    payload_some_str(&p, "provider", provider_of(x));
+    payload_some_int(&p, "req_len", (int64_t)b->length);
+    payload_some_int(&p, "req_ref", (int64_t)b->ref);
     put_sha(&p, "req_sha256", b);
     payload_int(&p, "reserved", x->reserved_nano);
     put_scopes(&p, x);
-    put_str(&p, "team", w.team);
+    payload_some_str(&p, "team", w.team);
     payload_int(&p, "ts", x->started_wall);
-    put_str(&p, "user", w.user);
+    payload_some_str(&p, "user", w.user);
     return payload_end(&p);
 }
 
@@ -332,20 +320,20 @@ static void put_stages(struct payload *p, const struct exchange *x)
 {
     payload_object(p, "stages");
     for (unsigned i = 0; i < stages_n; i++)
-        put_int(p, stages[i].name.p, x->stage_ns[stages[i].index] / NS_PER_US);
+        payload_some_int(p, stages[i].name.p, x->stage_ns[stages[i].index] / NS_PER_US);
     payload_close(p);
 }
 
 static void put_try(struct payload *p, const struct routing_try *t)
 {
     payload_item_object(p);
-    put_str(p, "fault", t->fault);
-    put_str(p, "model", str_to(t->model, LEDGER_MODEL_BYTES));
-    put_str(p, "provider", t->provider);
-    put_int(p, "status", t->status);
-    put_str(p, "then", t->then);
-    put_int(p, "us", t->us);
-    put_int(p, "waited_us", t->waited_us);
+    payload_some_str(p, "fault", t->fault);
+    payload_some_str(p, "model", str_to(t->model, LEDGER_MODEL_BYTES));
+    payload_some_str(p, "provider", t->provider);
+    payload_some_int(p, "status", t->status);
+    payload_some_str(p, "then", t->then);
+    payload_some_int(p, "us", t->us);
+    payload_some_int(p, "waited_us", t->waited_us);
     payload_close(p);
 }
 
@@ -357,9 +345,9 @@ static void put_candidates(struct payload *p, const struct routing_log *r)
     for (unsigned i = 0; i < r->candidates_n; i++) {
         const struct routing_candidate *c = &r->candidates[i];
         payload_item_object(p);
-        put_str(p, "model", str_to(c->model, LEDGER_MODEL_BYTES));
-        put_str(p, "provider", c->provider);
-        put_str(p, "why", c->why);
+        payload_some_str(p, "model", str_to(c->model, LEDGER_MODEL_BYTES));
+        payload_some_str(p, "provider", c->provider);
+        payload_some_str(p, "why", c->why);
         payload_close(p);
     }
     payload_close(p);
@@ -374,15 +362,15 @@ static void put_routing(struct payload *p, const struct exchange *x)
         return;
     payload_object(p, "routing");
     put_candidates(p, r);
-    put_str(p, "chain", r->chain);
-    put_int(p, "fallback_used", r->fallback_used);
-    put_int(p, "fallbacks", r->fallbacks);
-    put_int(p, "hedges", r->hedges);
-    put_str(p, "note", r->note);
-    put_str(p, "shadow", str_to(r->shadow, LEDGER_MODEL_BYTES));
-    put_str(p, "shadow_provider", r->shadow_provider);
-    put_int(p, "skipped", r->skipped_n);
-    put_str(p, "strategy", r->strategy);
+    payload_some_str(p, "chain", r->chain);
+    payload_some_int(p, "fallback_used", r->fallback_used);
+    payload_some_int(p, "fallbacks", r->fallbacks);
+    payload_some_int(p, "hedges", r->hedges);
+    payload_some_str(p, "note", r->note);
+    payload_some_str(p, "shadow", str_to(r->shadow, LEDGER_MODEL_BYTES));
+    payload_some_str(p, "shadow_provider", r->shadow_provider);
+    payload_some_int(p, "skipped", r->skipped_n);
+    payload_some_str(p, "strategy", r->strategy);
     if (r->tries_n)
         payload_array(p, "tries");
     for (unsigned i = 0; i < r->tries_n; i++)
@@ -417,27 +405,28 @@ static void put_first_half(struct payload *p, struct exchange *x, const struct w
     net_addr_text(&x->client, address);
     payload_int(p, "attempts", x->attempts);
     put_booked(p, x);
-    put_int(p, "cache_read", known ? (int64_t)u->cache_read : 0);
-    put_int(p, "cache_write", known ? (int64_t)(u->cache_write_5m + u->cache_write_1h) : 0);
+    payload_some_int(p, "cache_read", known ? (int64_t)u->cache_read : 0);
+    payload_some_int(
+        p, "cache_write", known ? (int64_t)(u->cache_write_5m + u->cache_write_1h) : 0);
     payload_int(p, "charged", x->charged_nano);
-    put_str(p, "client", str_of(address));
+    payload_some_str(p, "client", str_of(address));
     if (x->cost_nano >= 0)
         payload_int(p, "cost", x->cost_nano);
-    put_int(p, "counted", u->source == USAGE_COUNTED);
-    put_str(p, "customer", w->customer);
-    put_str(p, "dialect", dialect_name(x->dialect));
-    put_str(p, "dropped", str_to(x->dropped_params, 512)); /* of a translated call */
-    put_str(p, "endpoint", endpoint_of(x));
-    put_str(p, "error", x->error.status ? x->error.code : STR_NONE);
+    payload_some_int(p, "counted", u->source == USAGE_COUNTED);
+    payload_some_str(p, "customer", w->customer);
+    payload_some_str(p, "dialect", dialect_name(x->dialect));
+    payload_some_str(p, "dropped", str_to(x->dropped_params, 512)); /* of a translated call */
+    payload_some_str(p, "endpoint", endpoint_of(x));
+    payload_some_str(p, "error", x->error.status ? x->error.code : STR_NONE);
     payload_str(p, "event", STR("request"));
     payload_str(p, "id", str_of(x->id));
     if (known)
         payload_int(p, "in", (int64_t)usage_input_total(u));
-    put_str(p, "key", w->key);
+    payload_some_str(p, "key", w->key);
     payload_int(p, "latency_us", us_between(x->rq->first_byte_at, clock_now()));
-    put_str(p, "model", x->model);
+    payload_some_str(p, "model", x->model);
     if (!str_eq(x->model, x->model_asked))
-        put_str(p, "model_asked", str_to(x->model_asked, LEDGER_MODEL_BYTES));
+        payload_some_str(p, "model_asked", str_to(x->model_asked, LEDGER_MODEL_BYTES));
 }
 
 static void put_second_half(struct payload *p, struct exchange *x, const struct who *w)
@@ -447,33 +436,33 @@ static void put_second_half(struct payload *p, struct exchange *x, const struct 
     const struct journal_body *rep = x->record ? &x->record->reply : &none;
     const struct usage *u = &x->usage;
 
-    put_str(p, "org", w->org);
+    payload_some_str(p, "org", w->org);
     if (u->source != USAGE_UNKNOWN)
         payload_int(p, "out", (int64_t)usage_output_total(u));
     payload_str(p, "outcome", outcome_of(x));
     payload_str(p, "phase", STR("outcome"));
-    put_str(p, "provider", provider_of(x));
-    put_int(p, "reasoning", u->source != USAGE_UNKNOWN ? (int64_t)u->reasoning : 0);
-    put_int(p, "req_len", (int64_t)req->length);
-    put_int(p, "req_ref", (int64_t)req->ref);
+    payload_some_str(p, "provider", provider_of(x));
+    payload_some_int(p, "reasoning", u->source != USAGE_UNKNOWN ? (int64_t)u->reasoning : 0);
+    payload_some_int(p, "req_len", (int64_t)req->length);
+    payload_some_int(p, "req_ref", (int64_t)req->ref);
     put_sha(p, "req_sha256", req);
-    put_int(p, "reserved", x->record ? x->record->reserved : 0);
-    put_int(p, "resp_len", (int64_t)rep->length);
-    put_int(p, "resp_ref", (int64_t)rep->ref);
+    payload_some_int(p, "reserved", x->record ? x->record->reserved : 0);
+    payload_some_int(p, "resp_len", (int64_t)rep->length);
+    payload_some_int(p, "resp_ref", (int64_t)rep->ref);
     put_sha(p, "resp_sha256", rep);
     put_routing(p, x);
     put_scopes(p, x);
-    put_int(p, "shadow", x->shadow);
+    payload_some_int(p, "shadow", x->shadow);
     put_stages(p, x);
     payload_int(p, "status", status_of(x));
-    put_int(p, "stream", x->stream);
+    payload_some_int(p, "stream", x->stream);
     put_tags(p, x);
-    put_str(p, "team", w->team);
-    put_str(p, "trace", str_to(x->trace_id, LEDGER_CUSTOMER_BYTES));
+    payload_some_str(p, "team", w->team);
+    payload_some_str(p, "trace", str_to(x->trace_id, LEDGER_CUSTOMER_BYTES));
     payload_int(p, "ts", x->started_wall);
-    put_int(p, "ttfb_us", us_between(x->rq->first_byte_at, x->reply_first_at));
-    put_int(p, "upstream_us", us_between(x->upstream_sent_at, clock_now()));
-    put_str(p, "user", w->user);
+    payload_some_int(p, "ttfb_us", us_between(x->rq->first_byte_at, x->reply_first_at));
+    payload_some_int(p, "upstream_us", us_between(x->upstream_sent_at, clock_now()));
+    payload_some_str(p, "user", w->user);
 }
 
 static int write_outcome(struct exchange *x, struct buf *out)

@@ -11,18 +11,6 @@
 
 #include <errno.h>
 
-static void put_str(struct payload *p, const char *name, struct str v)
-{
-    if (v.n)
-        payload_str(p, name, v);
-}
-
-static void put_int(struct payload *p, const char *name, int64_t v)
-{
-    if (v)
-        payload_int(p, name, v);
-}
-
 /* As they stand in the entry `open`: ["name",expiry,…] */
 static void put_scopes(struct payload *p, struct str scopes)
 {
@@ -46,25 +34,25 @@ static int write_unknown(const struct call_entry *e, struct buf *out)
     struct payload p;
 
     payload_begin(&p, out);
-    put_int(&p, "booked", e->booked);
+    payload_some_int(&p, "booked", e->booked);
     payload_int(&p, "charged", e->reserved);
-    put_str(&p, "customer", e->customer);
-    put_str(&p, "endpoint", e->endpoint);
+    payload_some_str(&p, "customer", e->customer);
+    payload_some_str(&p, "endpoint", e->endpoint);
     payload_str(&p, "event", STR("request"));
     payload_str(&p, "id", e->id);
-    put_str(&p, "key", e->key);
-    put_str(&p, "model", e->model);
-    put_str(&p, "org", e->org);
+    payload_some_str(&p, "key", e->key);
+    payload_some_str(&p, "model", e->model);
+    payload_some_str(&p, "org", e->org);
     payload_str(&p, "outcome", STR("unknown"));
     payload_str(&p, "phase", STR("outcome"));
-    put_str(&p, "provider", e->provider);
-    put_int(&p, "req_len", e->req_len);
-    put_int(&p, "req_ref", e->req_ref);
+    payload_some_str(&p, "provider", e->provider);
+    payload_some_int(&p, "req_len", e->req_len);
+    payload_some_int(&p, "req_ref", e->req_ref);
     put_scopes(&p, e->scopes);
     payload_int(&p, "status", 0);
-    put_str(&p, "team", e->team);
+    payload_some_str(&p, "team", e->team);
     payload_int(&p, "ts", e->ts);
-    put_str(&p, "user", e->user);
+    payload_some_str(&p, "user", e->user);
     return payload_end(&p);
 }
 
