@@ -719,30 +719,23 @@ WITH_REDIS(test_slow_fill)
     CHECK_EQ(link_n, 0);
 }
 
-static void *resume_later(void *arg)
-{
-    (void)arg;
-    nanosleep(&(struct timespec){.tv_nsec = 400 * NS_PER_MS}, NULL);
-    kill(server.pid, SIGCONT);
-    return NULL;
-}
-
 /* The machine stands still, and with it Redis, which comes back a little later than this process:
  * that is not an answer that Redis owes. */
 WITH_REDIS(test_a_stall_of_both_is_no_outage)
 {
     struct racer x = {node[0], "b:{o}:stall", 1};
-    pthread_t t;
     link_n = 0;
     shared_on_link(node[0], on_link, NULL);
     CHECK_EQ(reserve(node[0], "b:{o}:stall", 1, 1000), 0);
     kill(server.pid, SIGSTOP);
     must(co_spawn("stalled", race, &x, NULL) == 0);
     co_sleep_until(clock_now() + 5 * NS_PER_MS); /* it is on its way */
-    must(pthread_create(&t, NULL, resume_later, NULL) == 0);
-    nanosleep(&(struct timespec){.tv_nsec = 350 * NS_PER_MS}, NULL); /* this loop */
+    nanosleep(
+        &(struct timespec){.tv_nsec = SHARED_WAIT_NS + 100 * NS_PER_MS}, NULL); /* the stall */
+    WAIT_FOR(node[0]->redis->late); /* it is noticed; what no stall went before gets 5 ms more */
+    co_sleep_until(clock_now() + 50 * NS_PER_MS);
+    kill(server.pid, SIGCONT);
     WAIT_FOR(x.result != 1);
-    pthread_join(t, NULL);
     CHECK_EQ(x.result, 0);
     CHECK_EQ(link_n, 0);
     CHECK(all_see("b:{o}:stall", 61));
